@@ -7,7 +7,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule" | "invalid_entry" | "invalid_csv" | "invalid_document" | "role" | "sign_in" | "csrf" | "foreign_origin" | "unknown_host" | "rate" | "readers" | "peer_readers" | "answer_memory" | "wrong_credentials" | "too_many_attempts" | "no_sign_in";
+                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "not_shared" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule" | "invalid_entry" | "invalid_csv" | "invalid_document" | "role" | "sign_in" | "csrf" | "foreign_origin" | "unknown_host" | "rate" | "readers" | "peer_readers" | "answer_memory" | "wrong_credentials" | "too_many_attempts" | "no_sign_in";
                 message: string;
                 field: string | null;
                 line?: number;

@@ -178,6 +178,11 @@ pub(crate) enum QueryError {
     Document(#[from] DocumentError),
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
+    /// What a ClickHouse that several replicas share does not have.
+    #[error(
+        "all that was ever counted is not known with --store, because old minutes go: let Prometheus scrape the gateways, or give the filter a destination of OTLP metrics"
+    )]
+    NotShared,
     #[error("the service is stopping")]
     Stopped,
     #[error("{0}")]
@@ -241,6 +246,7 @@ impl QueryError {
             Self::NoPath { .. } | Self::NoIssue { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
+            Self::NotShared => (StatusCode::NOT_IMPLEMENTED, "not_shared", None),
             // The same question would take as long again.
             Self::SlowRules { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", Some("config")),
             Self::SlowDocument { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", None),

@@ -10,6 +10,7 @@ mod by_gateway;
 mod captured;
 mod clickhouse;
 mod clickhouse_log;
+mod clickhouse_rest;
 mod clickhouse_told;
 mod compare;
 mod consumers;

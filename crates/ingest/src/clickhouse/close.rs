@@ -57,11 +57,11 @@ pub(super) fn columns(number: impl Fn(&str) -> String, map: impl Fn(&str) -> Str
     numbers.chain(MAPS.iter().map(|name| map(name))).collect::<Vec<_>>().join(", ")
 }
 
-fn plain() -> String {
+pub(super) fn plain() -> String {
     columns(str::to_owned, str::to_owned)
 }
 
-fn largest() -> String {
+pub(super) fn largest() -> String {
     columns(|name| format!("max({name}) AS {name}"), |name| format!("maxMap({name}) AS {name}"))
 }
 

@@ -9,26 +9,33 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::SeriesKey;
 use crate::query::{Counted, Groups, Keeper, Sums};
+use crate::store::narrow::Without;
 use crate::store::{instances, minutes_since};
 use clickhouse::Row;
+use clickhouse::error::Error;
 use rusqlite::Connection;
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// What the tables hold when a question comes.
+pub(super) struct Snapshot {
+    pub(super) series: Arc<Vec<Series>>,
+    /// The first block that is not closed, and the last one before it that is.
+    open: u32,
+    closed: u32,
+}
+
 /// Counts of the server, for one question.
 pub(crate) struct ServerCounts<'a> {
     server: &'a ClickHouse,
     /// Of this replica, with what is known beside counts.
     file: &'a Connection,
-    series: Arc<Vec<Series>>,
+    snapshot: Snapshot,
     /// Instances by number, and back.
     names: HashMap<i64, String>,
     numbers: HashMap<String, i64>,
-    /// The first block that was not closed when the question came, and the last one before it that was.
-    open: u32,
-    closed: u32,
     max_rows: usize,
     /// What was asked for in advance: the rows of each step, by its first minute and its length.
     expected: RefCell<HashMap<(i64, i64), Vec<Sum>>>,
@@ -68,7 +75,7 @@ struct Count {
 }
 
 /// Numbers as an array.
-fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
+pub(super) fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
     let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
     format!("[{}]", numbers.join(","))
 }
@@ -85,41 +92,29 @@ fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
     }
 }
 
-impl<'a> ServerCounts<'a> {
-    pub(crate) fn of(
-        server: &'a ClickHouse,
-        file: &'a Connection,
-        limits: &Limits,
-    ) -> Result<Self, QueryError> {
-        let series = server.all_series()?;
-        let names = server.instance_names()?;
-        let open = server.wait(server.open_block())?;
-        let numbers = names.iter().map(|(number, name)| (name.clone(), *number)).collect();
-        let max_rows = limits.points.max(limits.ranked_groups).saturating_mul(2);
-        let closed = open.saturating_sub(1);
-        Ok(Self {
-            server,
-            file,
-            series,
-            names,
-            numbers,
-            open,
-            closed,
-            max_rows,
-            expected: RefCell::default(),
-        })
+impl Snapshot {
+    pub(super) async fn of(server: &ClickHouse) -> Result<Self, Error> {
+        server.refresh_series().await?;
+        let series = Arc::clone(&server.series().all);
+        let open = server.open_block().await?;
+        Ok(Self { series, open, closed: open.saturating_sub(1) })
     }
 
-    /// A statement for rows of some minutes with the code of their group; `None` where no series belongs to one.
-    fn rows(&self, (from, to): (i64, i64), step: i64, groups: &Groups) -> Option<String> {
+    /// A statement for rows of some minutes with the code of their series; `None` where no series has one. Series that differ only in
+    /// what is left out must have the same code.
+    pub(super) fn rows(
+        &self,
+        (from, to): (i64, i64),
+        step: i64,
+        coded: impl IntoIterator<Item = Option<usize>>,
+        without: Option<Without>,
+    ) -> Option<String> {
         let minute = |minute: i64| minute.clamp(0, u32::MAX.into());
         let (from, to) = (minute(from), minute(to));
-        let without = groups.without();
         let (mut codes, mut series, mut classes) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        for (one, placed) in self.series.iter().zip(groups.of_series()) {
-            let Some((place, is_error)) = *placed else { continue };
-            let (code, class) = (place * 2 + usize::from(is_error), one.class(without));
-            // All series of a class are in one group.
+        for (one, code) in self.series.iter().zip(coded) {
+            let Some(code) = code else { continue };
+            let class = one.class(without);
             codes.extend([(one.id, code), (class, code)]);
             series.push(one.id);
             classes.insert(class);
@@ -139,7 +134,7 @@ impl<'a> ServerCounts<'a> {
         let (ids, codes) = (list(codes.keys()), list(codes.values()));
         let kind = kind_of(without);
         let names = columns(str::to_owned, str::to_owned);
-        let recent = changes(&format!("block >= {}", self.open), self.closed, &wanted);
+        let recent = self.recent(&wanted);
         let closed = first_minute(self.open).min(to as u32).max(from as u32);
         let (first, last) = half_hours((from as u32, closed), step);
         let added = NUMBERS.join(" + ");
@@ -160,6 +155,34 @@ impl<'a> ServerCounts<'a> {
              )
              WHERE code >= 0 AND {added} > 0"
         ))
+    }
+
+    /// A statement for what is reported and in no closed block. `series` takes the numbers of series; empty for all.
+    pub(super) fn recent(&self, series: &str) -> String {
+        changes(&format!("block >= {}", self.open), self.closed, series)
+    }
+}
+
+impl<'a> ServerCounts<'a> {
+    pub(crate) fn of(
+        server: &'a ClickHouse,
+        file: &'a Connection,
+        limits: &Limits,
+    ) -> Result<Self, QueryError> {
+        let snapshot = server.wait(Snapshot::of(server))?;
+        let names = server.instance_names()?;
+        let numbers = names.iter().map(|(number, name)| (name.clone(), *number)).collect();
+        let max_rows = limits.points.max(limits.ranked_groups).saturating_mul(2);
+        Ok(Self { server, file, snapshot, names, numbers, max_rows, expected: RefCell::default() })
+    }
+
+    /// A statement for rows of some minutes with the code of their group; `None` where no series belongs to one.
+    fn rows(&self, minutes: (i64, i64), step: i64, groups: &Groups) -> Option<String> {
+        // All series of a class are in one group.
+        let code = |placed: &Option<(usize, bool)>| {
+            placed.map(|(place, is_error)| place * 2 + usize::from(is_error))
+        };
+        self.snapshot.rows(minutes, step, groups.of_series().iter().map(code), groups.without())
     }
 
     /// The sums of some minutes, in steps from the first.
@@ -253,7 +276,8 @@ impl Counted for ServerCounts<'_> {
         &self,
         each: &mut dyn FnMut(usize, SeriesKey) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        self.series
+        self.snapshot
+            .series
             .iter()
             .enumerate()
             .try_for_each(|(place, series)| each(place, self.server.shown(&series.key)))

@@ -9,6 +9,7 @@ mod address;
 mod close;
 mod condition;
 mod counts;
+mod forget;
 mod log;
 mod log_follow;
 mod log_insert;
@@ -19,13 +20,16 @@ mod schema;
 mod series;
 mod tls;
 mod told;
+mod watched;
 
 pub use address::{Address, NotAnAddress};
 pub(crate) use condition::{Condition, quoted};
 pub(crate) use counts::ServerCounts;
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
+pub(crate) use report::Admits;
 pub(crate) use told::{PAGE as TOLD_PAGE, Place};
+pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -47,6 +51,10 @@ const ANSWER_DELAY: Duration = Duration::from_secs(5);
 /// Time for the server to take a part of what is inserted, and to answer.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const END_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a statement that nobody waits for, beyond which the server should have ended it.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time for the server to answer whether it is there.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The ClickHouse that keeps counters and the request log, as the operator names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +125,12 @@ impl ClickHouse {
         };
         store.refresh_series().await?;
         Ok(store)
+    }
+
+    /// Whether it answers, within a short time.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        let asked = self.client.query_raw("SELECT 1").execute();
+        Ok(tokio::time::timeout(PROBE_TIMEOUT, asked).await.map_err(|_| Error::TimedOut)??)
     }
 
     fn series(&self) -> MutexGuard<'_, Known> {

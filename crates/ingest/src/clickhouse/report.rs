@@ -5,7 +5,8 @@ use super::series::{Parts, SeriesRow, id_of};
 use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT};
 use crate::model::accumulate::minute_of;
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Rejection, Rejections, Temporality, Timing, Values,
+    Gateway, Identity, MetricBatch, MetricPart, Point, Rejection, Rejections, SeriesKey, Temporality, Timing,
+    Values,
 };
 use crate::store::StoreError;
 use clickhouse::error::Error;
@@ -62,6 +63,14 @@ struct Change {
     gateway: Buckets,
 }
 
+/// Who may bring what.
+pub(crate) trait Admits {
+    /// Whether the sender of a part may send.
+    fn part(&self, part: &MetricPart) -> bool;
+    /// Whether it may make a new series.
+    fn series(&self, part: &MetricPart, key: &SeriesKey) -> Result<(), Rejection>;
+}
+
 /// The rows of a batch.
 #[derive(Default)]
 struct Rows {
@@ -74,8 +83,9 @@ struct Rows {
 }
 
 impl ClickHouse {
-    /// Stores the counters of the parts of a batch that `takes` takes. They are inserted when this returns; a batch that is stored again changes nothing. `now`
-    /// is in Unix nanoseconds.
+    /// Stores the counters of those parts of a batch that are admitted, except new series that are not. They are inserted when this
+    /// returns; a batch that is stored again changes nothing. The points of series that are not admitted are returned. `now` is in
+    /// Unix nanoseconds.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses. A part may be stored then, and counts once when the batch is repeated.
@@ -83,9 +93,9 @@ impl ClickHouse {
         &self,
         batch: &MetricBatch,
         now: i64,
-        takes: impl Fn(&MetricPart) -> bool,
+        admits: &impl Admits,
     ) -> Result<Rejections, StoreError> {
-        let rows = self.rows(batch, now, takes);
+        let rows = self.rows(batch, now, admits);
         // Whoever finds counts must find their series.
         self.add_series(&rows.series, &rows.instances).await?;
         self.insert("reported", &rows.reported).await?;
@@ -107,7 +117,7 @@ impl ClickHouse {
         insert.end().await
     }
 
-    fn rows(&self, batch: &MetricBatch, now: i64, takes: impl Fn(&MetricPart) -> bool) -> Rows {
+    fn rows(&self, batch: &MetricBatch, now: i64, admits: &impl Admits) -> Rows {
         let mut rows = Rows::default();
         // Blocks from before may not be there any more.
         let present = minute_of(now);
@@ -120,7 +130,7 @@ impl ClickHouse {
             if !instance.is_empty() && !known.has_instance(instance) {
                 rows.instances.insert(instance.clone());
             }
-            let is_taken = takes(part);
+            let is_taken = admits.part(part);
             for point in &part.points {
                 place += 1;
                 if !is_taken || point.values.is_empty() {
@@ -129,7 +139,11 @@ impl ClickHouse {
                 let series = id_of(&point.series);
                 if !known.has(series) && !rows.new.contains(&series) {
                     if known.len() + rows.series.len() >= self.max_series {
-                        rows.rejected.add(Rejection::Overflow, 1);
+                        rows.rejected.add(Rejection::TooManySeries, 1);
+                        continue;
+                    }
+                    if let Err(reason) = admits.series(part, &point.series) {
+                        rows.rejected.add(reason, 1);
                         continue;
                     }
                     rows.new.insert(series);

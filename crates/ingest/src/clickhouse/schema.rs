@@ -10,8 +10,12 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] =
-    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS], &[TOLD]];
+const STEPS: &[&[&str]] = &[
+    &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
+    &[REQUESTS],
+    &[TOLD],
+    &[FORGOTTEN],
+];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
@@ -176,6 +180,12 @@ CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+/// A row each time that series were removed: what replicas know of them must be read anew.
+const FORGOTTEN: &str = "
+CREATE TABLE IF NOT EXISTS forgotten (
+    at DateTime64(3)
+) ENGINE = MergeTree ORDER BY at";
 
 /// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for
 /// long; what people wrote, and learned routes, stay.

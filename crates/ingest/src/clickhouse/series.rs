@@ -23,11 +23,13 @@ const NO_GRPC_STATUS: i16 = -1;
 #[derive(Default)]
 pub(super) struct Known {
     /// In the order in which they became known: their places are those of a question's groups.
-    all: Arc<Vec<Series>>,
+    pub(super) all: Arc<Vec<Series>>,
     ids: HashSet<u64>,
     instances: HashSet<String>,
     /// The latest `added_at`, in milliseconds.
     latest: i64,
+    /// How often something was forgotten, so that series may be gone.
+    pub(super) forgotten: u64,
 }
 
 /// A series and its number.
@@ -66,6 +68,12 @@ pub(super) struct SeriesRow {
 #[derive(Row, Deserialize)]
 struct Added {
     latest: i64,
+}
+
+/// How often something was forgotten.
+#[derive(Row, Deserialize)]
+struct Forgotten {
+    times: u64,
 }
 
 #[derive(Row, Serialize, Deserialize)]
@@ -136,6 +144,11 @@ impl SeriesRow {
 }
 
 impl Series {
+    /// The numbers of its classes.
+    pub(super) fn classes(&self) -> [u64; 3] {
+        self.classes
+    }
+
     /// The number of its class, or of itself.
     pub(super) fn class(&self, without: Option<Without>) -> u64 {
         let [both, consumer, route] = self.classes;
@@ -207,8 +220,16 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Reads the series that were added since the last look.
+    /// Reads the series that were added since the last look; all, after some were forgotten.
     pub(super) async fn refresh_series(&self) -> Result<(), Error> {
+        let forgotten = "SELECT count() AS times FROM forgotten";
+        let Forgotten { times } = self.client.query_raw(forgotten).fetch_one::<Forgotten>().await?;
+        {
+            let mut known = self.series();
+            if known.forgotten != times {
+                *known = Known { forgotten: times, ..Known::default() };
+            }
+        }
         let since = self.series().latest.saturating_sub(MARGIN_SECONDS * 1000);
         let mut cursor = self
             .client
@@ -236,12 +257,6 @@ impl ClickHouse {
         }
         known.latest = known.latest.max(latest);
         Ok(())
-    }
-
-    /// All series, with those that other replicas have added until now.
-    pub(super) fn all_series(&self) -> Result<Arc<Vec<Series>>, QueryError> {
-        self.wait(self.refresh_series())?;
-        Ok(Arc::clone(&self.series().all))
     }
 
     /// A series under the route that it is shown with.

@@ -2,6 +2,8 @@
 
 use super::book::folded;
 use super::change::{Change, ChangeKind, Example, RouteKey};
+use crate::clickhouse::ClickHouse;
+use crate::error::QueryError;
 use crate::model::{Scope, is_path};
 use crate::patterns::KnownPatterns;
 use crate::store::changes::Recent;
@@ -83,11 +85,11 @@ struct Counted {
 
 /// Compares the routes that are counted with those that are known. `now` is in Unix nanoseconds.
 pub(crate) fn review(
-    file: &Connection,
+    (file, server): (&Connection, Option<&ClickHouse>),
     known: Vec<KnownRoute>,
     patterns: &KnownPatterns,
     now: i64,
-) -> Result<Review, StoreError> {
+) -> Result<Review, QueryError> {
     let waiting = waiting(file)?;
     let counted = counted(file, &waiting)?;
     let mut newest: HashMap<&Scope, i64> = HashMap::new();
@@ -116,7 +118,11 @@ pub(crate) fn review(
             continue;
         };
         let newest = newest.get(&route.key.scope).copied().unwrap_or_default();
-        again(file, &waiting, route, (of, newest, now), &mut review)?;
+        let half_hours = |key: &RouteKey, until: i64| match server {
+            Some(server) => server.half_hours(key, (until.saturating_sub(REGULAR_MINUTES), until)),
+            None => Ok(half_hours(file, &waiting, key, until)?),
+        };
+        again(half_hours, route, (of, newest, now), &mut review)?;
     }
     let mut places = MAX_ROUTES.saturating_sub(names.len()).min(MAX_NEW);
     for (key, of) in counted.iter().filter(|(key, _)| !names.contains(key)) {
@@ -133,14 +139,13 @@ pub(crate) fn review(
     Ok(review)
 }
 
-/// Looks at a route that is known.
+/// Looks at a route that is known. `half_hours` is the number of those in which it was counted in the days before a Unix minute.
 fn again(
-    file: &Connection,
-    waiting: &Waiting,
+    half_hours: impl Fn(&RouteKey, i64) -> Result<usize, QueryError>,
     mut route: KnownRoute,
     (of, newest, now): (&Counted, i64, i64),
     review: &mut Review,
-) -> Result<(), StoreError> {
+) -> Result<(), QueryError> {
     let before = route.clone();
     if of.last_counted > route.last_counted {
         if route.traffic == Traffic::Vanished {
@@ -152,7 +157,7 @@ fn again(
     let silent_at = route.last_counted.saturating_add(SILENCE_MINUTES);
     if route.traffic == Traffic::Some && newest >= silent_at {
         route.traffic = Traffic::None;
-        if half_hours(file, waiting, &route.key, route.last_counted)? >= REGULAR_HALF_HOURS {
+        if half_hours(&route.key, route.last_counted)? >= REGULAR_HALF_HOURS {
             route.traffic = Traffic::Vanished;
             let time = silent_at.saturating_mul(MINUTE);
             review.changes.push(change(ChangeKind::RouteVanished, &route.key, time, &of.version));

@@ -4,12 +4,16 @@ use super::book::{Book, ShapeRow, Unsaved};
 use super::change::{Change, RouteKey, ShapeKey};
 use super::routes::{self, KnownRoute, Review};
 use super::sample::{Budget, Sample};
+use crate::clickhouse::{ClickHouse, News, Progress};
 use crate::clock;
+use crate::error::QueryError;
 use crate::learning::Attention;
 use crate::model::RequestBatch;
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
-use crate::store::{DataDir, METRICS_FILE, StoreError, Writers, known_routes, load_shapes, open_read};
+use crate::store::{
+    DataDir, Followed, METRICS_FILE, StoreError, Writers, known_routes, load_shapes, open_read,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -24,6 +28,8 @@ const SAVED_UP: f64 = 2.0;
 /// How soon new fields and changes are stored, and how soon numbers and times.
 const NEWS_AFTER: Duration = Duration::from_secs(1);
 const COUNTS_AFTER: Duration = Duration::from_secs(300);
+/// Series that are noted in one transaction.
+const FOLLOWED_AT_ONCE: usize = 5_000;
 /// A review may take one part in so many of the time.
 const REVIEW_SHARE: u32 = 50;
 
@@ -62,14 +68,14 @@ impl Watch {
     /// Continues from what is stored. Routes are reviewed as often as `interval` says.
     pub(crate) fn start(
         data: Arc<DataDir>,
-        writers: Arc<Writers>,
+        (writers, server): (Arc<Writers>, Option<Arc<ClickHouse>>),
         patterns: Arc<KnownPatterns>,
         (retention, interval): (&Retention, Duration),
     ) -> std::io::Result<Self> {
         let (queue, batches) = sync_channel(QUEUE);
         let age = retention.minutes;
         let run = move || match Watcher::open(data, writers, patterns, age, interval) {
-            Ok(watcher) => watcher.run(&batches),
+            Ok(watcher) => Watcher { server, ..watcher }.run(&batches),
             Err(error) => {
                 tracing::error!(%error, "shapes of bodies cannot be read, so none are learned: restart gatelens")
             }
@@ -109,6 +115,9 @@ impl Drop for Watch {
 struct Watcher {
     data: Arc<DataDir>,
     writers: Arc<Writers>,
+    /// What has the counts, where there are several replicas.
+    server: Option<Arc<ClickHouse>>,
+    followed: Progress,
     patterns: Arc<KnownPatterns>,
     /// A shape without bodies is kept for so long.
     age: Duration,
@@ -136,11 +145,28 @@ impl Watcher {
         let (book, now) = (Book::resume(rows), Instant::now());
         let allowance = Allowance { seconds: SAVED_UP, at: now };
         let update = Update::default();
-        Ok(Self { data, writers, patterns, age, interval, book, update, counts_stored: now, allowance })
+        let (server, followed) = (None, Progress::default());
+        Ok(Self {
+            data,
+            writers,
+            server,
+            followed,
+            patterns,
+            age,
+            interval,
+            book,
+            update,
+            counts_stored: now,
+            allowance,
+        })
     }
 
     fn run(mut self, batches: &Receiver<Vec<Sample>>) {
         let (mut next_review, mut next_save) = (Instant::now() + self.interval, Instant::now() + NEWS_AFTER);
+        // Questions ask the file for routes, and a replica that starts may have none.
+        if let Err(error) = self.follow() {
+            tracing::warn!(%error, "the routes that the server has counted cannot be read; trying again");
+        }
         loop {
             let wait = next_review.min(next_save).saturating_duration_since(Instant::now());
             match batches.recv_timeout(wait) {
@@ -178,12 +204,34 @@ impl Watcher {
         }
     }
 
+    /// Notes which series the server has counted.
+    fn follow(&mut self) -> Result<(), QueryError> {
+        let Some(server) = &self.server else { return Ok(()) };
+        let News { left, counted } = server.follow(&mut self.followed)?;
+        let noted = (|| {
+            if let Some(left) = left {
+                self.writers.follow(Followed::Left(left))?;
+            }
+            // In steps, so that batches need not wait.
+            counted
+                .chunks(FOLLOWED_AT_ONCE)
+                .try_for_each(|some| self.writers.follow(Followed::Counted(some.to_vec())))
+        })();
+        if noted.is_err() {
+            // All of it is read again.
+            self.followed = Progress::default();
+        }
+        Ok(noted?)
+    }
+
     /// Finds new and vanished routes, and takes leave of old shapes.
-    fn review(&mut self) -> Result<(), StoreError> {
+    fn review(&mut self) -> Result<(), QueryError> {
+        self.follow()?;
         let Some(file) = open_read(&self.data.path().join(METRICS_FILE))? else { return Ok(()) };
         let now = clock::now();
         let known = known_routes(&file)?;
-        let Review { routes, gone, folded, changes } = routes::review(&file, known, &self.patterns, now)?;
+        let Review { routes, gone, folded, changes } =
+            routes::review((&file, self.server.as_deref()), known, &self.patterns, now)?;
         let update = &mut self.update;
         // The store has what the review has found before it is asked again.
         (update.routes, update.gone_routes) = (routes, gone);

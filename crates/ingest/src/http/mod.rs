@@ -139,6 +139,11 @@ pub enum StartError {
         /// The fault.
         source: StoreError,
     },
+    /// Remote write sends all that was ever counted, which a server does not know.
+    #[error(
+        "remote write needs the counters of the data directory, and --store keeps them elsewhere: leave `remote_write` out, and let Prometheus scrape the gateways, or give the filter a destination of OTLP metrics"
+    )]
+    RemoteWrite,
     /// The server that keeps the counters cannot be used.
     #[error("cannot use the store {address}: {source}")]
     Server {
@@ -260,6 +265,7 @@ impl Server {
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let server = match &store {
+            Some(_) if remote_write.is_some() => return Err(StartError::RemoteWrite),
             Some(config) => {
                 let opened = ClickHouse::open(config, Arc::clone(&patterns), &limits).await;
                 let failed = |source| StartError::Server { address: config.address.to_string(), source };
@@ -287,7 +293,7 @@ impl Server {
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let drift = Watch::start(
             Arc::clone(&data),
-            Arc::clone(&writers),
+            (Arc::clone(&writers), server.clone()),
             Arc::clone(&patterns),
             (&retention, limits.drift_interval),
         );

@@ -4,7 +4,6 @@ use super::filter::Filter;
 use super::range::Range;
 use super::requests::RequestsQuery;
 use super::traffic::{TrafficLabel, TrafficRow};
-use crate::clickhouse::ClickHouse;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
@@ -31,12 +30,12 @@ pub(crate) struct Exemplar {
 pub(super) fn put(
     rows: &mut [TrafficRow],
     (labels, filter): (&[TrafficLabel], &Filter),
-    (directory, server, limits): (&DataDir, Option<&ClickHouse>, &Limits),
+    (directory, limits): (&DataDir, &Limits),
     now: i64,
 ) {
     let range = Range { from: now.saturating_sub(AGE), to: now };
     let question = RequestsQuery::latest(filter.clone(), range, REQUESTS.min(limits.rows));
-    let page = match question.answer((directory, server), limits) {
+    let page = match question.answer((directory, None), limits) {
         Ok(page) => page,
         Err(error) => {
             return tracing::debug!(%error, "the buckets get no exemplars, because the log cannot be read");

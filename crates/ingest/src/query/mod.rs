@@ -435,7 +435,11 @@ impl Store for Files {
     }
 
     fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {
-        query.answer((&self.data, self.server.as_deref()), &self.limits)
+        match &self.server {
+            // A sum of what is left of minutes would fall, and the totals of the file are those of before.
+            Some(_) => Err(QueryError::NotShared),
+            None => query.answer(&self.data, &self.limits),
+        }
     }
 
     fn windows(

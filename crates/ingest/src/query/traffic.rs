@@ -14,7 +14,6 @@ use super::exemplars;
 use super::filter::{self, Filter};
 use super::params::Params;
 use super::rollup::MINUTE_NANOS;
-use crate::clickhouse::ClickHouse;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::{Scope, SeriesKey};
@@ -91,11 +90,7 @@ impl TrafficQuery {
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(
-        &self,
-        (directory, server): (&DataDir, Option<&ClickHouse>),
-        limits: &Limits,
-    ) -> Result<Traffic, QueryError> {
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Traffic, QueryError> {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut rows =
@@ -123,7 +118,7 @@ impl TrafficQuery {
         }
         let mut rows = rows.all;
         if self.exemplars == Exemplars::Latest {
-            exemplars::put(&mut rows, (&self.labels, &self.filter), (directory, server, limits), self.now);
+            exemplars::put(&mut rows, (&self.labels, &self.filter), (directory, limits), self.now);
         }
         let stale = self.now.saturating_sub(STALE).div_euclid(MINUTE_NANOS);
         Ok(self.names.metrics(&self.labels, (rows, self.active(&snapshot)?), stale))

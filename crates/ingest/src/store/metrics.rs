@@ -7,14 +7,16 @@ use super::data_dir::DataDir;
 use super::drift;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
+use super::heard::Heard;
 use super::instances::{self, Instances};
 use super::moments::{Touched, half_hour_of};
 use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
+use super::series::Followed;
 use super::sums;
-use super::uptime::{self, Heartbeats, Probed};
+use super::uptime::{self, Heartbeats, Judged, Probed};
 use super::verify::{self, Bad};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
@@ -37,6 +39,14 @@ use std::sync::Arc;
 /// Damaged rows that a batch replaces, by table and key.
 pub(super) type Damaged = Vec<(&'static str, Vec<i64>)>;
 
+/// What is kept of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    Counts,
+    /// What gateways say of themselves, and which consumers were counted; the counts are on a server.
+    Senders,
+}
+
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
     directory: Arc<DataDir>,
@@ -55,6 +65,8 @@ pub(super) struct Metrics {
     pub(super) patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
     taught: learning::Counted,
+    /// Where counts are on a server.
+    heard: Heard,
     /// Whether rows that change are told to other replicas.
     pub(super) is_telling: bool,
 }
@@ -105,26 +117,44 @@ impl Metrics {
             sums: sums::Progress::default(),
             patterns,
             taught,
+            heard: Heard::default(),
             is_telling: false,
         })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
+    #[cfg(test)]
     pub(super) fn store(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
-        match self.store_or_undo(batch, now) {
+        self.store_for(Keeping::Counts, batch, now)
+    }
+
+    /// Stores of a batch what is kept here, or nothing of it. `now` is in Unix nanoseconds.
+    pub(super) fn store_for(
+        &mut self,
+        keeping: Keeping,
+        batch: &MetricBatch,
+        now: i64,
+    ) -> Result<Stored, StoreError> {
+        match self.store_or_undo(keeping, batch, now) {
             Err(error) if error.is_damage() => {
                 self.replace(&error)?;
-                self.store_or_undo(batch, now)
+                self.store_or_undo(keeping, batch, now)
             }
             outcome => outcome,
         }
     }
 
-    fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
+    fn store_or_undo(
+        &mut self,
+        keeping: Keeping,
+        batch: &MetricBatch,
+        now: i64,
+    ) -> Result<Stored, StoreError> {
         let mut fresh = HashSet::new();
         self.taught = learning::Counted::default();
-        let outcome = self.store_in_one(batch, now, &mut fresh);
+        let outcome = self.store_in_one((keeping, batch), now, &mut fresh);
         if outcome.is_err() {
+            self.heard.forget();
             // Their rows were rolled back.
             self.changes = None;
             self.series.retain(|_, id| !fresh.contains(id));
@@ -266,6 +296,31 @@ impl Metrics {
         uptime::judge(&mut self.connection, now)
     }
 
+    /// The first Unix minute that is not judged yet.
+    pub(super) fn judged(&self) -> Result<Option<i64>, StoreError> {
+        uptime::judged(&self.connection)
+    }
+
+    /// Notes how minutes were of which a server has the counts.
+    pub(super) fn put_judged(&mut self, judged: &Judged) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        uptime::put_judged(&transaction, judged)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Notes which series a server has counted.
+    pub(super) fn follow(&mut self, followed: &Followed) -> Result<(), StoreError> {
+        let Self { connection, series, patterns, admission, .. } = self;
+        let outcome = series::follow(connection, series, patterns, followed);
+        if outcome.is_err() {
+            // Their rows were rolled back.
+            *series = load_series(connection)?;
+        }
+        admission.recount(series);
+        outcome
+    }
+
     /// Changes the directory of consumers. `now` is in Unix nanoseconds.
     pub(super) fn change_directory(
         &mut self,
@@ -280,12 +335,18 @@ impl Metrics {
         audit::append(&self.connection, entry, now)
     }
 
-    /// Removes some expired data. `now` is in Unix nanoseconds.
-    pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+    /// Removes some expired data. `elsewhere` is the last Unix minute of the counts, where these are on a server. `now` is in Unix
+    /// nanoseconds.
+    pub(super) fn prune(
+        &mut self,
+        retention: &Retention,
+        elsewhere: Option<i64>,
+        now: i64,
+    ) -> Result<Pruned, StoreError> {
         let directory = Arc::clone(&self.directory);
         let _noted = directory.moments().during(Touched::Anything);
         self.settle_alone()?;
-        let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
+        let (pruned, oldest) = prune::prune(&mut self.connection, retention, elsewhere, now)?;
         self.instances = Instances::load(&self.connection)?;
         match (pruned, oldest) {
             (Pruned::Done, Some(oldest)) => {
@@ -383,7 +444,7 @@ impl Metrics {
 
     fn store_in_one(
         &mut self,
-        batch: &MetricBatch,
+        (keeping, batch): (Keeping, &MetricBatch),
         now: i64,
         fresh: &mut HashSet<i64>,
     ) -> Result<Stored, StoreError> {
@@ -416,6 +477,18 @@ impl Metrics {
                 note_report(&transaction, (gateway, &part.gateway.direction), report)?;
             }
             note_redaction(&transaction, gateway, &part.redaction)?;
+            if keeping == Keeping::Senders {
+                for point in &part.points {
+                    let news = self.heard.news(gateway, point);
+                    if news > 0 {
+                        self.consumers.add(&mut counted, &point.series, minute_of(point.time));
+                    }
+                    if part.gateway.infers_routes() {
+                        taught.add(&point.series, news);
+                    }
+                }
+                continue;
+            }
             let unknown = match is_expired(&transaction, gateway)? {
                 true => Known::Forgotten,
                 false => Known::Nothing,
@@ -549,9 +622,7 @@ fn series_id(
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
-    let learned = patterns.get(&Scope::of_series(key));
-    let route = learned.and_then(|learned| folded(key, &learned.patterns));
-    let pattern = route.map(|route| SeriesKey { route: route.into(), ..key.clone() });
+    let pattern = pattern_of(key, patterns);
     let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
@@ -559,6 +630,21 @@ fn series_id(
     if let Err(reason) = admission.series(key, (instance, standing), now) {
         return Ok(Err(reason));
     }
+    let id = insert_series(transaction, key)?;
+    known.insert(key.clone(), id);
+    fresh.insert(id);
+    Ok(Ok(id))
+}
+
+/// The series that stands for another one that patterns fold.
+pub(super) fn pattern_of(key: &SeriesKey, patterns: &KnownPatterns) -> Option<SeriesKey> {
+    let learned = patterns.get(&Scope::of_series(key));
+    let route = learned.and_then(|learned| folded(key, &learned.patterns));
+    route.map(|route| SeriesKey { route: route.into(), ..key.clone() })
+}
+
+/// Makes the row of a series, and returns its id.
+pub(super) fn insert_series(transaction: &Transaction<'_>, key: &SeriesKey) -> Result<i64, StoreError> {
     transaction
         .prepare_cached(&format!(
             "INSERT INTO series ({SERIES_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -579,10 +665,7 @@ fn series_id(
             key.error_type,
             key.overflow,
         ])?;
-    let id = transaction.last_insert_rowid();
-    known.insert(key.clone(), id);
-    fresh.insert(id);
-    Ok(Ok(id))
+    Ok(transaction.last_insert_rowid())
 }
 
 fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {

@@ -19,6 +19,7 @@ mod directory;
 mod drift;
 mod forget;
 pub(crate) mod gateways;
+mod heard;
 pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
@@ -62,7 +63,8 @@ pub(crate) use requests::{day_files, day_of_file};
 pub(crate) use schema::{APPLICATION_ID, METRICS_FILE, marks_of, open_other, open_read};
 #[cfg(test)]
 pub(crate) use schema::{open_metrics, open_requests};
-pub(crate) use uptime::{BOUND_PERCENT, Probed, trim_results as trim_probe_results};
+pub(crate) use series::Followed;
+pub(crate) use uptime::{BOUND_PERCENT, Due, Judged, Probed, Traffic, trim_results as trim_probe_results};
 pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 

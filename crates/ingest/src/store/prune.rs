@@ -19,15 +19,20 @@ pub(crate) enum Pruned {
     More,
 }
 
-/// Removes some expired rows from the file of counters. `now` is in Unix nanoseconds. When this was all, no counts of
-/// before the Unix minute are left.
+/// Removes some expired rows from the file of counters. `elsewhere` is the last Unix minute of the counts, where these are on a
+/// server. `now` is in Unix nanoseconds. When this was all, no counts of before the Unix minute are left.
 pub(super) fn prune(
     file: &mut Connection,
     retention: &Retention,
+    elsewhere: Option<i64>,
     now: i64,
 ) -> Result<(Pruned, Option<i64>), StoreError> {
+    let newest = match elsewhere {
+        Some(newest) => Some(newest),
+        None => packed::bounds(file)?.map(|(_, newest)| newest),
+    };
     // Without counts there is nothing old either.
-    let Some((_, newest)) = packed::bounds(file)? else { return Ok((Pruned::Done, None)) };
+    let Some(newest) = newest else { return Ok((Pruned::Done, None)) };
     let now = now.min(newest.saturating_add(1).saturating_mul(MINUTE_NANOS));
     let minute = |age| before(now, age).div_euclid(MINUTE_NANOS);
     // Whole half hours, so that the minutes of a half hour are either all kept or all removed.

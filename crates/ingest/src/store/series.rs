@@ -4,12 +4,60 @@
 //! as long as their gateway reports: a gateway that repeats the counts of a removed series adds nothing, and one that counts
 //! on makes the series anew with what is new.
 
-use super::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
+use super::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, insert_series, pattern_of, read_series};
 use super::prune::STEP_ROWS;
 use super::{Pruned, StoreError, totals};
 use crate::model::SeriesKey;
+use crate::patterns::KnownPatterns;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// What a server has counted. A file without counts of its own has the same series: routes, releases and statuses are found there.
+pub(crate) enum Followed {
+    /// Series with the first Unix minute of their latest half hour.
+    Counted(Vec<(SeriesKey, i64)>),
+    /// All series of the server, after some were forgotten.
+    Left(Vec<SeriesKey>),
+}
+
+/// Notes which series a server has counted. `known` is ahead of the file when this fails.
+pub(super) fn follow(
+    file: &mut Connection,
+    known: &mut HashMap<SeriesKey, i64>,
+    patterns: &KnownPatterns,
+    followed: &Followed,
+) -> Result<(), StoreError> {
+    let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match followed {
+        Followed::Counted(counted) => {
+            for (key, half_hour) in counted {
+                let pattern = if known.contains_key(key) { None } else { pattern_of(key, patterns) };
+                let key = pattern.as_ref().unwrap_or(key);
+                let id = match known.get(key) {
+                    Some(id) => *id,
+                    None => {
+                        let id = insert_series(&transaction, key)?;
+                        known.insert(key.clone(), id);
+                        id
+                    }
+                };
+                note_counted(&transaction, id, *half_hour)?;
+            }
+        }
+        Followed::Left(left) => {
+            let patterns = left.iter().filter_map(|key| pattern_of(key, patterns)).collect::<Vec<_>>();
+            let left: HashSet<&SeriesKey> = left.iter().chain(&patterns).collect();
+            let mut remove = transaction.prepare("DELETE FROM series WHERE id = ?")?;
+            for (_, id) in known.iter().filter(|(key, _)| !left.contains(key)) {
+                remove.execute([id])?;
+            }
+            drop(remove);
+            known.retain(|key, _| left.contains(key));
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
 
 /// Notes that a series has counts in the half hour that begins at a Unix minute.
 pub(super) fn note_counted(

@@ -158,40 +158,122 @@ pub(crate) fn trim_results(file: &Connection, name: &str) -> Result<(), StoreErr
 
 /// Judges the traffic of the next minutes that gateways have reported by `now` (Unix nanoseconds). True if there are more.
 pub(super) fn judge(file: &mut Connection, now: i64) -> Result<bool, StoreError> {
-    let end = now.div_euclid(MINUTE_NANOS) - LAG_MINUTES;
-    let oldest = end - KEPT_HOURS * 60;
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mark: Option<i64> = transaction
-        .prepare_cached("SELECT since FROM retention_marks WHERE name = ?")?
-        .query_row([MARK], |row| row.get(0))
-        .optional()?;
-    // At first, what is kept of the past.
-    let first = match mark {
-        Some(mark) => mark.max(oldest),
-        None => packed::bounds(&transaction)?
-            .filter(|(_, last)| *last >= oldest)
-            .map_or(end, |(first, _)| first.max(oldest)),
+    let due = match Due::next(judged(&transaction)?, now) {
+        Ok(due) => due,
+        Err(begin) => begin.at(packed::bounds(&transaction)?),
     };
-    let last = end.min(first + STEP_MINUTES);
-    if first < last {
-        // Counts of the last minute may still wait.
-        let (recent, packed) = (Recent::default(), Packed::default());
-        for minute in first..last {
-            judge_minute(&transaction, &recent, &packed, minute)?;
-        }
-        transaction
-            .prepare_cached(
-                "DELETE FROM uptime WHERE kind IN ('service', 'route', 'gateway', 'probe') AND hour < ?",
-            )?
-            .execute([end.div_euclid(60) - KEPT_HOURS])?;
+    let due = due.of(STEP_MINUTES);
+    // Counts of the last minute may still wait.
+    let (recent, packed) = (Recent::default(), Packed::default());
+    let mut minutes = Vec::new();
+    for minute in due.first..due.last {
+        minutes.push((minute, count_minute(&transaction, &recent, &packed, minute)?));
     }
-    transaction
-        .prepare_cached(
-            "INSERT INTO retention_marks VALUES (?, ?) ON CONFLICT DO UPDATE SET since = excluded.since",
-        )?
-        .execute(params![MARK, last.max(first)])?;
+    let judged = Judged { due, minutes };
+    put_judged(&transaction, &judged)?;
     transaction.commit()?;
-    Ok(last < end)
+    Ok(judged.has_more())
+}
+
+/// The first Unix minute that is not judged yet.
+pub(super) fn judged(file: &Connection) -> Result<Option<i64>, StoreError> {
+    let mut select = file.prepare_cached("SELECT since FROM retention_marks WHERE name = ?")?;
+    Ok(select.query_row([MARK], |row| row.get(0)).optional()?)
+}
+
+/// The Unix minutes that are judged next, from `first` to before `last`, and the one before which all may be judged by now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    end: i64,
+}
+
+/// Nothing was judged so far: the past begins with the counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begin {
+    end: i64,
+}
+
+impl Due {
+    /// What follows the minutes that are judged, at `now` (Unix nanoseconds).
+    pub(crate) fn next(judged: Option<i64>, now: i64) -> Result<Self, Begin> {
+        let end = now.div_euclid(MINUTE_NANOS) - LAG_MINUTES;
+        let judged = judged.ok_or(Begin { end })?;
+        Ok(Self { first: judged.max(end - KEPT_HOURS * 60), last: end, end })
+    }
+
+    /// So many minutes of it at most.
+    pub(crate) fn of(self, step: i64) -> Self {
+        Self { last: self.end.min(self.first + step), ..self }
+    }
+}
+
+impl Begin {
+    /// What is kept of the past, with the first and the last Unix minute of the counts.
+    pub(crate) fn at(self, counted: Option<(i64, i64)>) -> Due {
+        let Self { end } = self;
+        let oldest = end - KEPT_HOURS * 60;
+        let counted = counted.filter(|(_, last)| *last >= oldest);
+        Due { first: counted.map_or(end, |(first, _)| first.max(oldest)), last: end, end }
+    }
+}
+
+/// Minutes with their traffic.
+pub(crate) struct Judged {
+    pub(crate) due: Due,
+    pub(crate) minutes: Vec<(i64, Traffic)>,
+}
+
+impl Judged {
+    /// Whether there is more to judge by now.
+    pub(crate) fn has_more(&self) -> bool {
+        self.due.last < self.due.end
+    }
+}
+
+/// Notes how minutes were.
+pub(super) fn put_judged(file: &Connection, Judged { due, minutes }: &Judged) -> Result<(), StoreError> {
+    for (minute, traffic) in minutes {
+        put_minute(file, *minute, traffic)?;
+    }
+    let Due { first, last, end } = due;
+    if first < last {
+        file.prepare_cached(
+            "DELETE FROM uptime WHERE kind IN ('service', 'route', 'gateway', 'probe') AND hour < ?",
+        )?
+        .execute([end.div_euclid(60) - KEPT_HOURS])?;
+    }
+    file.prepare_cached(
+        "INSERT INTO retention_marks VALUES (?, ?) ON CONFLICT DO UPDATE SET since = excluded.since",
+    )?
+    .execute(params![MARK, last.max(first)])?;
+    Ok(())
+}
+
+/// The inbound traffic of a minute, by service and environment and by their routes with a method.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    services: BTreeMap<(String, String), Sum>,
+    routes: BTreeMap<(String, String, String), Sum>,
+}
+
+impl Traffic {
+    /// Adds requests, and those of them that are errors.
+    pub(crate) fn add(
+        &mut self,
+        (service, environment): (String, String),
+        (method, route): (&str, &str),
+        (requests, errors): (i64, i64),
+    ) {
+        self.services.entry((service.clone(), environment.clone())).or_default().add(requests, errors);
+        // Names that stand for many paths are none of a route.
+        if route.starts_with('/') {
+            let name = format!("{method} {route}");
+            self.routes.entry((service, environment, name)).or_default().add(requests, errors);
+        }
+    }
 }
 
 /// Requests and errors.
@@ -213,7 +295,12 @@ impl Sum {
     }
 }
 
-fn judge_minute(file: &Connection, recent: &Recent, packed: &Packed, minute: i64) -> Result<(), StoreError> {
+fn count_minute(
+    file: &Connection,
+    recent: &Recent,
+    packed: &Packed,
+    minute: i64,
+) -> Result<Traffic, StoreError> {
     let mut counted: HashMap<i64, i64> = HashMap::new();
     let mut select = file.prepare_cached("SELECT series_id, requests FROM minutes WHERE minute = ?")?;
     let mut rows = select.query([minute])?;
@@ -231,8 +318,7 @@ fn judge_minute(file: &Connection, recent: &Recent, packed: &Packed, minute: i64
         *requests = requests.saturating_add_unsigned(added);
         Ok::<_, StoreError>(())
     })?;
-    let mut services: BTreeMap<(String, String), Sum> = BTreeMap::new();
-    let mut routes: BTreeMap<(String, String, String), Sum> = BTreeMap::new();
+    let mut traffic = Traffic::default();
     let mut find = file.prepare_cached(
         "SELECT service, environment, method, coalesce(folded, route), status, grpc_status FROM series
          WHERE id = ? AND direction = 'inbound'",
@@ -244,14 +330,17 @@ fn judge_minute(file: &Connection, recent: &Recent, packed: &Packed, minute: i64
         let (method, route): (String, String) = (row.get(2)?, row.get(3)?);
         let grpc_status = u64::try_from(row.get::<_, i64>(5)?).ok();
         let errors = if is_error(row.get(4)?, grpc_status) { requests } else { 0 };
-        services.entry((service.clone(), environment.clone())).or_default().add(requests, errors);
-        // Names that stand for many paths are none of a route.
-        if route.starts_with('/') {
-            let name = format!("{method} {route}");
-            routes.entry((service, environment, name)).or_default().add(requests, errors);
-        }
+        traffic.add((service, environment), (&method, &route), (requests, errors));
     }
-    for ((service, environment), sum) in &services {
+    Ok(traffic)
+}
+
+fn put_minute(
+    file: &Connection,
+    minute: i64,
+    Traffic { services, routes }: &Traffic,
+) -> Result<(), StoreError> {
+    for ((service, environment), sum) in services {
         put(file, &Subject { kind: "service", service, environment, name: "" }, minute, sum.minute())?;
     }
     let mut routes: Vec<_> = routes.iter().collect();

@@ -1,15 +1,17 @@
 //! The two writers, each a thread with a bounded queue in front of it.
 
-use super::metrics::Metrics;
+use super::metrics::{Keeping as KeepingCounts, Metrics};
 use super::reduce::{Kind, Reduced};
 use super::requests::{Keeping, Requests};
+use super::series::Followed;
+use super::uptime::Judged;
 use super::verify::Bad;
 use super::{
     Admission, DataDir, Deed, Forgotten, Lesson, METRICS_FILE, Probed, Pruned, Selection, StoreError, modes,
     salvage, schema,
 };
 use crate::auth::audit;
-use crate::clickhouse::{ClickHouse, QueueFull};
+use crate::clickhouse::{Admits, ClickHouse, QueueFull};
 use crate::clock;
 use crate::directory::{Change, Outcome};
 use crate::drift::{ShapeKey, Update};
@@ -17,7 +19,8 @@ use crate::issues::{Decision, Issues, Regresses, Seen, Standing};
 use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{
-    Identity, Labelled, MetricBatch, MetricPart, Rejections, RequestBatch, RequestPart, Signal, SpanPart,
+    Identity, Labelled, MetricBatch, MetricPart, Rejection, Rejections, RequestBatch, RequestPart, SeriesKey,
+    Signal, SpanPart, Standing as SenderStanding,
 };
 use crate::patterns::KnownPatterns;
 use crate::retention::{Retention, before};
@@ -109,15 +112,18 @@ struct Failure {
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum MetricJob {
-    Store(MetricBatch, Reply<(Stored, Vec<Observed>)>),
+    Store(MetricBatch, KeepingCounts, Reply<(Stored, Vec<Observed>)>),
     Probe(Reply<()>),
-    Prune(Retention, Reply<Pruned>),
+    Prune(Retention, Option<i64>, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
     Drift(Update, Reply<Vec<ShapeKey>>),
     Label(Labelled, Reply<()>),
     Directory(Change, Reply<Outcome>),
     Probed(Probed, Reply<()>),
     Judge(Reply<bool>),
+    Judged(Reply<Option<i64>>),
+    PutJudged(Judged, Reply<()>),
+    Follow(Followed, Reply<()>),
     Audit(audit::Entry, Reply<()>),
     Forget(Selection, Deed, Reply<Forgotten>),
     Reduce(Kind, Reply<Option<Reduced>>),
@@ -183,23 +189,21 @@ impl Writers {
     }
 
     /// Stores a batch of counters. It is on disk when this returns, with the requests that it added and that routes can be
-    /// learned from; and on the server, if there is one.
+    /// learned from: where there is a server, the counts are on it, and their senders are noted here.
     pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<(Stored, Vec<Observed>), Refused> {
-        let mut refused = Rejections::default();
+        let (mut refused, mut keeping) = (Rejections::default(), KeepingCounts::Counts);
         if let Some(server) = &self.server {
             // The server first: a batch that comes again, because one of the two had failed, counts once at both.
             let now = clock::now();
-            let admits =
-                |part: &MetricPart| self.admission.instance(&part.gateway, batch.standing, now).is_ok();
-            refused = server.store_counts(&batch, now, admits).await?;
+            let admitted = Admitted { admission: &self.admission, standing: batch.standing, now };
+            refused = server.store_counts(&batch, now, &admitted).await?;
+            keeping = KeepingCounts::Senders;
         }
-        let (stored, observed) = self.metrics.store(|reply| MetricJob::Store(batch, reply)).await?;
-        let stored = match stored {
-            Stored::New { rejected } if rejected.total() < refused.total() => {
-                Stored::New { rejected: refused }
-            }
-            stored => stored,
-        };
+        let (mut stored, observed) =
+            self.metrics.store(|reply| MetricJob::Store(batch, keeping, reply)).await?;
+        if let Stored::New { rejected } = &mut stored {
+            rejected.merge(&refused);
+        }
         Ok((stored, observed))
     }
 
@@ -218,8 +222,12 @@ impl Writers {
         self.requests.store(|reply| RequestJob::Store(batch, (signal, keeping), reply)).await
     }
 
-    /// Whether the store can be written: the file of counters takes a row, and both writers are at work.
+    /// Whether the store can be written: the server answers where there is one, the file of counters takes a row, and both writers
+    /// are at work.
     pub(crate) async fn probe(&self) -> Result<(), Refused> {
+        if let Some(server) = &self.server {
+            server.probe().await?;
+        }
         self.metrics.submit(MetricJob::Probe).await?;
         match self.requests.submit(RequestJob::Probe).await {
             // A full queue is load: the senders get 429 and retry.
@@ -243,8 +251,12 @@ impl Writers {
     }
 
     async fn prune_metrics(&self, retention: &Retention) -> Result<(), Refused> {
-        while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
-        }
+        let elsewhere = match &self.server {
+            Some(server) => Some(server.counted_until().await?),
+            None => None,
+        };
+        let prune = |reply| MetricJob::Prune(retention.clone(), elsewhere, reply);
+        while self.metrics.submit(prune).await? == Pruned::More {}
         if let Some(server) = &self.server {
             server.prune_counts(retention, clock::now()).await?;
             server.prune_log(|newest| before(newest, retention.requests), clock::now()).await?;
@@ -329,6 +341,10 @@ impl Writers {
         all.add(&logged);
         if let Some(server) = &self.server {
             all.requests_logged += server.forget_log(selection, deed).await?;
+            let counted = server.forget_counts(selection, deed).await?;
+            (all.series, all.requests_counted) = (counted.series, counted.requests_counted);
+            // Counts are kept by gateway: those of others stay.
+            all.shared_series = 0;
         }
         let of_spans = selection.clone();
         all.spans = on_file(&self.spans, move |spans| spans.forget(&of_spans, deed)).await?;
@@ -360,7 +376,17 @@ impl Writers {
 
     /// Judges some minutes of traffic. True if there are more.
     pub(crate) async fn judge(&self) -> Result<bool, Refused> {
-        self.metrics.submit(MetricJob::Judge).await
+        let Some(server) = &self.server else { return self.metrics.submit(MetricJob::Judge).await };
+        let until = self.metrics.submit(MetricJob::Judged).await?;
+        let judged = server.judge(until, clock::now()).await?;
+        let has_more = judged.has_more();
+        self.metrics.submit(|reply| MetricJob::PutJudged(judged, reply)).await?;
+        Ok(has_more)
+    }
+
+    /// Notes which series a server has counted, and when. Blocks until that is done.
+    pub(crate) fn follow(&self, followed: Followed) -> Result<(), Refused> {
+        self.metrics.submit_blocking(|reply| MetricJob::Follow(followed, reply))
     }
 
     /// Changes the directory of consumers. That is on disk when this returns.
@@ -413,6 +439,23 @@ impl Writers {
     pub(crate) fn recent_failure(&self) -> Option<String> {
         let message = self.metrics.recent_failure().or_else(|| self.requests.recent_failure())?;
         Some(format!("a batch could not be stored: {message}"))
+    }
+}
+
+/// The senders of a batch, as the service admits them at a time in Unix nanoseconds.
+struct Admitted<'a> {
+    admission: &'a Admission,
+    standing: SenderStanding,
+    now: i64,
+}
+
+impl Admits for Admitted<'_> {
+    fn part(&self, part: &MetricPart) -> bool {
+        self.admission.instance(&part.gateway, self.standing, self.now).is_ok()
+    }
+
+    fn series(&self, part: &MetricPart, key: &SeriesKey) -> Result<(), Rejection> {
+        self.admission.series(key, (&part.gateway.instance, self.standing), self.now)
     }
 }
 
@@ -537,12 +580,14 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             };
         // A sender that has gone does not read the answer; its repeat will get one.
         match job {
-            MetricJob::Store(batch, reply) => {
-                let stored = store.store(&batch, clock::now());
+            MetricJob::Store(batch, keeping, reply) => {
+                let stored = store.store_for(keeping, &batch, clock::now());
                 drop(reply.send(stored.map(|stored| (stored, store.take_observed()))));
                 add_up(&mut store);
             }
-            MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
+            MetricJob::Prune(retention, elsewhere, reply) => {
+                drop(reply.send(store.prune(&retention, elsewhere, clock::now())));
+            }
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
             MetricJob::Forget(selection, deed, reply) => {
                 drop(reply.send(store.forget(&selection, deed, clock::now())));
@@ -555,6 +600,9 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Probed(probed, reply) => drop(reply.send(store.probed(&probed))),
             MetricJob::Judge(reply) => drop(reply.send(store.judge(clock::now()))),
+            MetricJob::Judged(reply) => drop(reply.send(store.judged())),
+            MetricJob::PutJudged(judged, reply) => drop(reply.send(store.put_judged(&judged))),
+            MetricJob::Follow(followed, reply) => drop(reply.send(store.follow(&followed))),
             MetricJob::Directory(change, reply) => {
                 drop(reply.send(store.change_directory(&change, clock::now())));
             }

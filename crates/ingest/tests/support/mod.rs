@@ -130,7 +130,12 @@ impl Service {
 
     /// A service that keeps its counters in files, wherever others do.
     pub(crate) fn on_files() -> Self {
-        Self::kept_in(None, Limits::default())
+        Self::on_files_with(Limits::default())
+    }
+
+    /// The same with limits of its own.
+    pub(crate) fn on_files_with(limits: Limits) -> Self {
+        Self::kept_in(None, limits)
     }
 
     fn kept_in(store: Option<ClickHouseConfig>, limits: Limits) -> Self {

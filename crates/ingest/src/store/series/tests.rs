@@ -152,7 +152,7 @@ impl Store {
     fn prune(&mut self, now: i64) {
         let half_hours = Duration::from_nanos((KEPT_HALF_HOURS * HALF_HOUR) as u64);
         let retention = Retention { minutes: half_hours, half_hours, ..Retention::default() };
-        while self.metrics.prune(&retention, now).unwrap() == Pruned::More {}
+        while self.metrics.prune(&retention, None, now).unwrap() == Pruned::More {}
     }
 
     /// Forgets the counts of a gateway at this time.
