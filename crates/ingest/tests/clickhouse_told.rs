@@ -2,6 +2,7 @@
 
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, export_logs, gauge, made, record, sum, text};
 use crate::support::{Service, database_at};
+use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use gatelens_ingest::{ClickHouseConfig, Limits};
 use gatelens_testkit::ClickHouse;
 use serde_json::{Value, json};
@@ -252,4 +253,26 @@ fn rows_that_do_not_fit_are_left_out() {
     assert_eq!(ids(), [json!("b")]);
     report(&one, ("edge-1", 1), &["acme"], "1.0");
     agree(&one, &replica(&store), &PATHS);
+}
+
+#[test]
+fn what_every_replica_has_forgotten_is_not_told_again() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let replicas = [replica(&store), replica(&store)];
+    let [one, other] = &replicas;
+    report(one, ("edge-1", 1), &["acme", "globex"], "1.0");
+    report(other, ("edge-1", 2), &["acme", "globex"], "1.0");
+    agree(one, other, &PATHS);
+    let selection = Selection { consumer: Some("acme".to_owned()), ..Selection::default() };
+    let forgotten = replicas.each_ref().map(|replica| {
+        let consumers = |deed| forget(replica.data(), &selection, deed).unwrap().consumers;
+        [consumers(Deed::Count), consumers(Deed::Remove)]
+    });
+    assert_eq!(forgotten, [[1, 1]; 2]);
+    let new = replica(&store);
+    for replica in [one, other, &new] {
+        let ids: Vec<_> = replica.json("/api/v1/consumers")["rows"].as_array().unwrap().clone();
+        assert_eq!(ids.iter().map(|row| &row["id"]).collect::<Vec<_>>(), [&json!("globex")]);
+    }
 }

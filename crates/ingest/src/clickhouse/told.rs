@@ -1,7 +1,8 @@
 //! The table of rows that replicas tell each other.
 
-use super::ClickHouse;
-use crate::told::{MAX_NAME, MAX_VALUE, Row as ToldRow};
+use super::{ClickHouse, quoted};
+use crate::store::{Deed, Selection, StoreError};
+use crate::told::{Book, Kind, MAX_NAME, MAX_VALUE, Row as ToldRow};
 use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,14 @@ impl ClickHouse {
         self.insert("told", &rows).await
     }
 
+    /// Removes what any replica has told about data to forget.
+    pub(crate) async fn forget_told(&self, selection: &Selection, deed: Deed) -> Result<(), StoreError> {
+        match about(selection) {
+            Some(condition) if deed == Deed::Remove => self.remove("told", &condition).await,
+            _ => Ok(()),
+        }
+    }
+
     /// A page of what all other replicas have told of a kind, by key.
     pub(crate) async fn told_of(
         &self,
@@ -104,6 +113,37 @@ impl ClickHouse {
         let page = page.bind(&after.kind).bind(&after.name).bind(&after.replica);
         Ok(page.fetch_all::<Found>().await?.into_iter().map(Found::split).collect())
     }
+}
+
+/// A condition on rows that are about data to forget: as the files forget it, instances and their environments where no
+/// consumer is given, and consumers where no instance is.
+fn about(selection: &Selection) -> Option<String> {
+    let is = |place: usize, value: &Option<String>| {
+        value.as_ref().map(|value| format!("JSONExtractString(name, {place}) = {}", quoted(value)))
+    };
+    let all =
+        |conditions: Vec<Option<String>>| conditions.into_iter().flatten().collect::<Vec<_>>().join(" AND ");
+    let Selection { instance, environment, consumer } = selection;
+    let mut any = Vec::new();
+    if consumer.is_none() {
+        let of_gateway = |kind: &&&Kind| kind.key.first().is_some_and(|column| column.name == "instance");
+        let kinds = Book::ALL.into_iter().flat_map(|book| book.kinds().iter().filter(of_gateway));
+        let kinds: Vec<_> = kinds.map(|kind| quoted(kind.name)).collect();
+        let of_these = Some(format!("kind IN ({})", kinds.join(", ")));
+        any.push(all(vec![of_these, is(1, instance), is(3, environment)]));
+        let is_gateway = instance.as_ref().map(|_| "JSONExtractString(name, 1) = 'gateway'".to_owned());
+        let of_uptime = Some("kind = 'uptime'".to_owned());
+        any.push(all(vec![of_uptime, is_gateway, is(5, instance), is(4, environment)]));
+    }
+    if instance.is_none() {
+        any.push(all(vec![Some("kind = 'consumers'".to_owned()), is(4, consumer), is(2, environment)]));
+    }
+    if selection.whole_environment().is_some() {
+        let of_routes = Some("kind IN ('patterns', 'pattern_places')".to_owned());
+        any.push(all(vec![of_routes, is(2, environment)]));
+    }
+    let any: Vec<_> = any.into_iter().map(|condition| format!("({condition})")).collect();
+    Some(any.join(" OR ")).filter(|condition| !condition.is_empty() && !selection.is_empty())
 }
 
 /// Values that are too long for any replica of ours are not fetched, and the row is refused when it is merged.
