@@ -28,7 +28,7 @@ pub(crate) use counts::ServerCounts;
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use report::Admits;
-pub(crate) use told::{PAGE as TOLD_PAGE, Place};
+pub(crate) use told::{Place, Told};
 pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;

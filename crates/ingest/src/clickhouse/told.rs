@@ -5,10 +5,19 @@ use crate::store::{Deed, Selection, StoreError};
 use crate::told::{Book, Kind, MAX_NAME, MAX_VALUE, Row as ToldRow};
 use clickhouse::Row;
 use clickhouse::error::Error;
+use clickhouse::query::Query;
 use serde::{Deserialize, Serialize};
 
-/// Rows of an answer.
-pub(crate) const PAGE: usize = 1_000;
+/// Rows of a page, and bytes of values after which it ends.
+const PAGE: usize = 1_000;
+const PAGE_BYTES: usize = 8 << 20;
+
+/// Some rows of others, in the order that was asked for.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) rows: Vec<(Place, ToldRow)>,
+    pub(crate) is_last: bool,
+}
 
 #[derive(Row, Serialize)]
 struct Inserted {
@@ -82,26 +91,17 @@ impl ClickHouse {
     }
 
     /// A page of what all other replicas have told of a kind, by key.
-    pub(crate) async fn told_of(
-        &self,
-        replica: &str,
-        kind: &str,
-        after: &Place,
-    ) -> Result<Vec<(Place, ToldRow)>, Error> {
+    pub(crate) async fn told_of(&self, replica: &str, kind: &str, after: &Place) -> Result<Told, Error> {
         let page = format!(
             "SELECT {COLUMNS} FROM told FINAL WHERE {FITTING} AND kind = ? AND replica != ? AND (name, replica) > (?, ?)
              ORDER BY name, replica LIMIT {PAGE}"
         );
         let page = self.client.query(&page).bind(kind).bind(replica).bind(&after.name).bind(&after.replica);
-        Ok(page.fetch_all::<Found>().await?.into_iter().map(Found::split).collect())
+        Told::read(page).await
     }
 
     /// A page of what other replicas have told after a place, by time.
-    pub(crate) async fn told_after(
-        &self,
-        replica: &str,
-        after: &Place,
-    ) -> Result<Vec<(Place, ToldRow)>, Error> {
+    pub(crate) async fn told_after(&self, replica: &str, after: &Place) -> Result<Told, Error> {
         let at = after.at;
         let page = format!(
             "SELECT {COLUMNS} FROM told
@@ -111,7 +111,7 @@ impl ClickHouse {
         );
         let page = self.client.query(&page).bind(replica);
         let page = page.bind(&after.kind).bind(&after.name).bind(&after.replica);
-        Ok(page.fetch_all::<Found>().await?.into_iter().map(Found::split).collect())
+        Told::read(page).await
     }
 }
 
@@ -151,6 +151,22 @@ const COLUMNS: &str = "kind, name, replica, if(length(told.value) > 1048576, '',
     toUnixTimestamp64Milli(told.at) AS at";
 const FITTING: &str = "length(name) <= 16384 AND length(replica) <= 64";
 const _: () = assert!(MAX_NAME == 16_384 && MAX_VALUE == 1_048_576);
+
+impl Told {
+    async fn read(page: Query) -> Result<Self, Error> {
+        let mut found = page.fetch::<Found>()?;
+        let (mut page, mut bytes) = (Self::default(), 0);
+        while bytes < PAGE_BYTES {
+            let Some(row) = found.next().await? else {
+                page.is_last = page.rows.len() < PAGE;
+                break;
+            };
+            bytes += row.value.len();
+            page.rows.push(row.split());
+        }
+        Ok(page)
+    }
+}
 
 impl Found {
     fn split(self) -> (Place, ToldRow) {

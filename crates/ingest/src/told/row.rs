@@ -77,8 +77,8 @@ impl Column {
             Type::Integer => json.as_i64().map(Value::Integer),
             Type::Time => {
                 let time = json.as_i64().ok_or_else(unfit)?;
-                if time > now.saturating_add(MAX_AHEAD) {
-                    return Err(format!("its {} is in the future", self.name));
+                if time < 0 || time > now.saturating_add(MAX_AHEAD) {
+                    return Err(format!("its {} is before 1970 or in the future", self.name));
                 }
                 Some(Value::Integer(time))
             }
