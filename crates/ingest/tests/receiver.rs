@@ -57,7 +57,12 @@ impl HttpReceiver {
 
     /// The next request, which must come within a minute.
     pub(crate) fn next(&self) -> Received {
-        self.received.recv_timeout(Duration::from_secs(60)).unwrap()
+        self.next_within(Duration::from_secs(60))
+    }
+
+    /// The next request, which must come within this time.
+    pub(crate) fn next_within(&self, time: Duration) -> Received {
+        self.received.recv_timeout(time).unwrap()
     }
 
     /// Whether something came that nobody asked for yet.

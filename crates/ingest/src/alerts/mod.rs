@@ -4,6 +4,8 @@
 //! job, each minute ─▶ engine ─▶ store (values) ─▶ state ─▶ alerts.db: states, incidents, deliveries, in one transaction
 //! job, when due    ─▶ deliver ─▶ receivers                 ▲ rules and receivers of the page
 //! ```
+//!
+//! Of several replicas one evaluates and sends ([`lease`]); all share the rows of `alerts.db` ([`share`]).
 
 mod attempts;
 mod deliver;
@@ -11,12 +13,14 @@ mod engine;
 mod file;
 #[cfg(test)]
 mod large;
+mod lease;
 mod message;
 mod observe;
 mod receivers;
 mod rule;
 mod schedule;
 mod settings;
+mod share;
 mod shown;
 mod state;
 mod stats;
@@ -35,6 +39,7 @@ pub(crate) use receivers::{ReceiverSettings, agent, whole_url, words};
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;
+pub(crate) use share::{exchange, keep_lease, leave};
 pub(crate) use stats::AlertStats;
 pub(crate) use trial::Trial;
 use trial::Trials;
@@ -53,6 +58,7 @@ use rule::Rule;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use settings::{MAX_RECEIVERS, MAX_RULES, Settings, known_receivers};
+use share::Sharing;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -112,6 +118,8 @@ pub(crate) struct Alerts {
     stats: AlertStats,
     /// There may be something to deliver.
     queued: Notify,
+    /// With other replicas, where there may be some.
+    sharing: Option<Sharing>,
 }
 
 /// When the next look at the queue is due, if nothing is queued before.
@@ -131,23 +139,46 @@ impl Alerts {
         let settings = Settings::compile(config)
             .map_err(|error| StoreError::Configuration { message: format!("alerts.{error}") })?;
         let path = data.path().join(ALERTS_FILE);
-        let file = data.open_or_replace(&path, StoreError::is_damage, || AlertsFile::open(&path))?;
+        let mut file = data.open_or_replace(&path, StoreError::is_damage, || AlertsFile::open(&path))?;
+        match server {
+            Some(_) => file.share()?,
+            None => file.keep_apart()?,
+        }
         Ok(Self {
             settings,
             file: Mutex::new(file),
             engine: Mutex::new(Engine::new(clock::now())),
-            store: Files::new(Arc::clone(data), limits.clone()).beside(server),
+            store: Files::new(Arc::clone(data), limits.clone()).beside(server.clone()),
             data: Arc::clone(data),
             max_disk,
             trials: Trials::new(limits.trial_piece),
             notes: Mutex::default(),
             stats,
             queued: Notify::new(),
+            sharing: server.map(Sharing::new),
         })
     }
 
-    /// Evaluates the rules at `now`, in Unix nanoseconds. Blocks.
+    /// Whether this replica evaluates and sends.
+    fn acts(&self) -> bool {
+        self.sharing.as_ref().is_none_or(|sharing| sharing.acts(Instant::now()))
+    }
+
+    /// Other replicas must know of a change.
+    fn changed(&self) {
+        if let Some(sharing) = &self.sharing {
+            sharing.changed();
+        }
+    }
+
+    /// Evaluates the rules at `now`, in Unix nanoseconds, unless another replica does. Blocks.
     pub(crate) fn evaluate(&self, now: i64) -> Result<Evaluated, EngineError> {
+        let acts = self.acts();
+        self.stats.evaluating(acts);
+        if !acts {
+            lock(&self.engine).look_on(&self.store, &self.file, now)?;
+            return Ok(Evaluated::default());
+        }
         let begun = Instant::now();
         let outcome = self.evaluate_all(now);
         // Most looks at the clock find no new minute.
@@ -163,6 +194,9 @@ impl Alerts {
         if outcome.as_ref().is_ok_and(|evaluated| evaluated.messages > 0) {
             self.queued.notify_one();
         }
+        if !matches!(&outcome, Ok(evaluated) if evaluated.minutes == 0) {
+            self.changed();
+        }
         outcome
     }
 
@@ -177,15 +211,25 @@ impl Alerts {
             disk_percent: disk_percent(&self.data, self.max_disk),
             page_url: &self.settings.page_url,
             lag: i64::from(self.settings.lag_seconds) * SECOND,
+            may_go_on: &|| self.acts(),
         };
         let mut engine = lock(&self.engine);
         let evaluated = engine.evaluate(&setting, &self.file, now);
+        if !self.acts() {
+            return evaluated;
+        }
         lock(&self.notes).clone_from(engine.notes());
+        if self.sharing.is_some() && !matches!(&evaluated, Ok(evaluated) if evaluated.minutes == 0) {
+            lock(&self.file).put_notes(&share::written_notes(engine.notes()))?;
+        }
         evaluated
     }
 
     /// The next message that is due for each receiver at `now` (Unix nanoseconds), with the receiver if there still is one.
     fn due(&self, now: i64) -> Result<Vec<(Delivery, Option<Receiver>)>, StoreError> {
+        if !self.acts() {
+            return Ok(Vec::new());
+        }
         let due = lock(&self.file).due(now)?;
         let receivers = if due.is_empty() { Vec::new() } else { self.receivers()? };
         let named = |name: &str| receivers.iter().find(|receiver| receiver.name == name).cloned();
@@ -208,6 +252,7 @@ impl Alerts {
         if let Err(error) = noted {
             tracing::error!(%error, "the outcome of a delivery could not be kept, so it may be repeated");
         }
+        self.changed();
     }
 
     /// All rules that hold.
@@ -270,6 +315,7 @@ impl Alerts {
         }
         let content = serde_json::to_string(&rule.config).unwrap_or_default();
         lock(&self.file).put_text(Texts::Rules, rule.name(), &content, now)?;
+        self.changed();
         Ok(())
     }
 
@@ -284,6 +330,8 @@ impl Alerts {
                 let file = lock(&self.file);
                 file.remove_text(Texts::Rules, name)?;
                 file.mute(name, None)?;
+                drop(file);
+                self.changed();
                 Ok(())
             }
         }
@@ -293,6 +341,7 @@ impl Alerts {
     fn mute(&self, name: &str, until: Option<i64>) -> Result<(), AlertsError> {
         find(&self.rules()?, name)?;
         lock(&self.file).mute(name, until)?;
+        self.changed();
         Ok(())
     }
 
@@ -334,6 +383,7 @@ impl Alerts {
             None => {}
         }
         lock(&self.file).put_text(Texts::Receivers, &receiver.name, text, now)?;
+        self.changed();
         Ok(())
     }
 
@@ -392,6 +442,7 @@ impl Alerts {
             return Err(AlertsError::Conflict(message));
         }
         lock(&self.file).remove_text(Texts::Receivers, name)?;
+        self.changed();
         Ok(())
     }
 
@@ -405,6 +456,7 @@ impl Alerts {
         change.commit()?;
         drop(file);
         self.queued.notify_one();
+        self.changed();
         Ok(id)
     }
 
@@ -422,6 +474,9 @@ impl Alerts {
 
     /// Deliveries that wait.
     pub(crate) fn next_due(&self) -> Result<Option<i64>, StoreError> {
+        if !self.acts() {
+            return Ok(None);
+        }
         lock(&self.file).next_due()
     }
 }

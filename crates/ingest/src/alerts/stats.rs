@@ -2,7 +2,9 @@
 
 use super::Severity;
 use crate::stats::register;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ const BOUNDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
 /// Counters since the start of the process, and gauges.
 pub(crate) struct AlertStats {
     firing: IntGaugeVec,
+    evaluating: IntGauge,
     evaluations: Histogram,
     failures: IntCounter,
     deliveries: IntCounterVec,
@@ -32,6 +35,13 @@ impl AlertStats {
             firing: register(
                 registry,
                 IntGaugeVec::new(named("alerts_firing", "Alerts that fire, by severity."), &["severity"])?,
+            )?,
+            evaluating: register(
+                registry,
+                IntGauge::with_opts(named(
+                    "alerts_evaluating",
+                    "Whether this replica evaluates the alert rules: 1 at one of all replicas, 0 where another one does or the store is away.",
+                ))?,
             )?,
             evaluations: register(registry, Histogram::with_opts(evaluations.buckets(BOUNDS.to_vec()))?)?,
             failures: register(
@@ -62,6 +72,11 @@ impl AlertStats {
             let count = firing.get(&severity).copied().unwrap_or_default();
             self.firing.with_label_values(&[severity.name()]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Notes whether this replica evaluates.
+    pub(crate) fn evaluating(&self, evaluates: bool) {
+        self.evaluating.set(evaluates.into());
     }
 
     /// Counts an evaluation and the time it took.

@@ -125,6 +125,7 @@ async fn run(time: Range<i64>, restart_each: i64) -> (Vec<Incident>, Vec<(String
         disk_percent: None,
         page_url: "",
         lag: MINUTE,
+        may_go_on: &|| true,
     };
     let path = directory.path().join(ALERTS_FILE);
     let mut noise = Noise(7);

@@ -9,6 +9,7 @@ pub(crate) mod oidc;
 mod role;
 mod senders;
 mod sessions;
+mod shared;
 mod token;
 mod users;
 mod watched;
@@ -20,15 +21,19 @@ pub use users::user_line;
 
 pub(crate) use senders::{SenderId, SenderToken, SenderTokens};
 pub(crate) use sessions::{LIFETIME, SessionId};
+pub(crate) use token::random;
 pub(crate) use users::Users;
 pub(crate) use watched::Watched;
 
+use crate::clickhouse::ClickHouse;
 use crate::error::ReceiveError;
 use crate::model::Standing;
+use crate::store::StoreError;
 use attempts::Attempts;
 use audit::Noted;
 use oidc::{Begun, Callback, Identity, Oidc, OidcFault};
 use sessions::{Sessions, SignedInBy};
+use shared::Shared;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -219,6 +224,42 @@ impl Access {
         Ok(access)
     }
 
+    /// With sessions that the replicas before a server share.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub(crate) async fn beside(mut self, server: Option<&Arc<ClickHouse>>) -> Result<Self, StoreError> {
+        let (Some(people), Some(server)) = (&mut self.people, server) else { return Ok(self) };
+        people.sessions.share(Shared::new(Arc::clone(server)));
+        if let Some(oidc) = &mut people.oidc
+            && let Some(key) = server.shared_key(random::<32>).await?
+        {
+            oidc.share(&key, server.server_time().await?, Instant::now());
+        }
+        Ok(self)
+    }
+
+    /// Exchanges sessions with other replicas, until it is aborted.
+    pub(crate) async fn keep_sessions(&self) {
+        if let Some(people) = &self.people {
+            people.sessions.keep().await;
+        }
+    }
+
+    /// Learns of the session of a cookie, where another replica may know it.
+    pub(crate) async fn look_up(&self, cookie: &str) {
+        if let Some(people) = &self.people {
+            people.sessions.look_up(cookie).await;
+        }
+    }
+
+    /// Tells other replicas who signed in or out, for at most 2 s.
+    pub(crate) async fn tell_sessions(&self) {
+        if let Some(people) = &self.people {
+            people.sessions.tell().await;
+        }
+    }
+
     /// Reads files again that have changed. Blocks.
     pub(crate) fn refresh(&self) {
         if let Some(senders) = &self.senders {
@@ -280,10 +321,10 @@ impl Access {
         let user = users.named(name);
         let hash = user.as_ref().and_then(|user| user.password()).unwrap_or(&people.nobody);
         let is_right = users::verify(password, hash);
-        let hash = hash.to_owned();
+        let way = SignedInBy::password(hash);
         let user = user.filter(|_| is_right).ok_or(SignInError::Wrong)?;
         people.attempts.succeeded(name, peer);
-        people.begin(user.name.clone(), SignedInBy::Password(hash), now).ok_or(SignInError::Broken)
+        people.begin(user.name.clone(), way, now).ok_or(SignInError::Broken)
     }
 
     /// Whether people sign in with a password, and at which provider.
@@ -400,14 +441,15 @@ impl People {
         let (id, session) = self.sessions.find(cookie, now)?;
         let role = match &session.way {
             SignedInBy::Oidc(role) => Some(*role),
-            SignedInBy::Password(hash) => {
+            SignedInBy::Password(_) => {
                 let user = self.users.as_ref().and_then(|users| users.get().named(&session.name));
-                user.filter(|user| user.password() == Some(hash)).map(|user| user.role)
+                let is_same = |hash: &str| SignedInBy::password(hash) == session.way;
+                user.filter(|user| user.password().is_some_and(is_same)).map(|user| user.role)
             }
         };
         let Some(role) = role else {
             // The person is gone from the file, or has another password.
-            self.sessions.end(&id);
+            self.sessions.end_here(&id);
             return None;
         };
         let current = CurrentSession { id, remaining: session.remaining(now) };

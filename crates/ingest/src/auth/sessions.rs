@@ -1,7 +1,10 @@
-//! Sessions of people who signed in: in memory, so that a sign-out is final, and a restart signs everybody out.
+//! Sessions of people who signed in: in memory, so that a sign-out is final, and a restart signs everybody out. Of several replicas
+//! each knows those of all ([`super::shared`]), and a sign-out at one is final at all within two seconds.
 
 use super::Role;
+use super::shared::Shared;
 use super::token::{TokenHash, random};
+use crate::clickhouse::{SharedSession, ToldSession};
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +18,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 const MAX_SESSIONS_OF_ONE: usize = 50;
 const MAX_SESSIONS: usize = 10_000;
 const COOKIE_BYTES: usize = 32;
+/// Other replicas learn so often that a session is in use.
+const TOLD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A person who signed in.
 #[derive(Clone)]
@@ -23,12 +28,14 @@ pub(crate) struct Session {
     pub(crate) way: SignedInBy,
     begun: Instant,
     used: Instant,
+    /// When other replicas were last told that it is in use.
+    told: Instant,
 }
 
 /// How a person proved who they are.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum SignedInBy {
-    /// With the password of this hash: the session ends when the hash changes.
+    /// With a password: the session ends when this, a hash of its hash, changes.
     Password(String),
     /// At the provider of OpenID Connect, with the role that the ID token gave.
     Oidc(Role),
@@ -37,9 +44,36 @@ pub(crate) enum SignedInBy {
 /// The name of a session: the hash of its cookie, so that memory holds no cookie.
 pub(crate) type SessionId = String;
 
+impl SignedInBy {
+    /// With the password of this hash.
+    pub(crate) fn password(hash: &str) -> Self {
+        Self::Password(TokenHash::of(hash).to_string())
+    }
+
+    /// As other replicas read it.
+    fn written(&self) -> String {
+        match self {
+            Self::Password(hash) => format!("password {hash}"),
+            Self::Oidc(role) => format!("oidc {role}"),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        match text.split_once(' ')? {
+            ("password", hash) => Some(Self::Password(hash.to_owned())),
+            ("oidc", role) => Role::named(role).map(Self::Oidc),
+            _ => None,
+        }
+    }
+}
+
 /// The sessions that have not ended.
 #[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<SessionId, Session>>);
+pub(crate) struct Sessions {
+    all: Mutex<HashMap<SessionId, Session>>,
+    /// With other replicas, where there may be some.
+    shared: Option<Shared>,
+}
 
 impl Sessions {
     /// Begins a session and returns the value of its cookie; `None` when the system has no random numbers.
@@ -48,14 +82,77 @@ impl Sessions {
         let mut sessions = self.lock();
         sessions.retain(|_, session| session.is_alive(now));
         let of_one = |session: &Session| session.name == name;
+        let mut ended = Vec::new();
         if sessions.values().filter(|session| of_one(session)).count() >= MAX_SESSIONS_OF_ONE {
-            end_oldest(&mut sessions, of_one);
+            ended.extend(end_oldest(&mut sessions, of_one));
         }
         if sessions.len() >= MAX_SESSIONS {
-            end_oldest(&mut sessions, |_| true);
+            ended.extend(end_oldest(&mut sessions, |_| true));
         }
-        sessions.insert(id(&cookie), Session { name, way, begun: now, used: now });
+        let id = id(&cookie);
+        if let Some(shared) = &self.shared {
+            ended.into_iter().for_each(|id| shared.note(told(id, None, true)));
+            shared.note(told(id.clone(), Some((&name, &way)), false));
+        }
+        sessions.insert(id, Session { name, way, begun: now, used: now, told: now });
         Some(cookie)
+    }
+
+    /// Shares sessions with other replicas.
+    pub(super) fn share(&mut self, shared: Shared) {
+        self.shared = Some(shared);
+    }
+
+    /// Exchanges sessions with other replicas, until it is aborted.
+    pub(super) async fn keep(&self) {
+        if let Some(shared) = &self.shared {
+            shared.keep(self).await;
+        }
+    }
+
+    /// Asks other replicas for the session of a cookie, unless it is known here.
+    pub(super) async fn look_up(&self, cookie: &str) {
+        let Some(shared) = &self.shared else { return };
+        let id = id(cookie);
+        let is_known = self.lock().contains_key(&id);
+        if !is_known {
+            shared.look_up(id).await;
+        }
+    }
+
+    /// Tells other replicas what has changed, before somebody relies on it.
+    pub(super) async fn tell(&self) {
+        let Some(shared) = &self.shared else { return };
+        if let Err(error) = shared.tell().await {
+            tracing::debug!(%error, "other replicas learn of a session later");
+        }
+    }
+
+    /// Takes over what other replicas have told.
+    pub(super) fn take_over(&self, told: &[SharedSession], now: Instant) {
+        let ago = |milliseconds: i64| {
+            let ago = Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default());
+            now.checked_sub(ago)
+        };
+        let mut sessions = self.lock();
+        sessions.retain(|_, session| session.is_alive(now));
+        for one in told {
+            if one.has_ended != 0 {
+                sessions.remove(&one.id);
+                continue;
+            }
+            // What began before this machine did cannot be measured here; people sign in again.
+            let (Some(begun), Some(used)) = (ago(one.age), ago(one.idle)) else { continue };
+            if let Some(known) = sessions.get_mut(&one.id) {
+                known.used = known.used.max(used);
+                continue;
+            }
+            let Some(way) = SignedInBy::read(&one.proof) else { continue };
+            let session = Session { name: one.name.clone(), way, begun, used, told: used };
+            if session.is_alive(now) && sessions.len() < MAX_SESSIONS {
+                sessions.insert(one.id.clone(), session);
+            }
+        }
     }
 
     /// The session of a cookie, which counts as used now.
@@ -68,17 +165,31 @@ impl Sessions {
             return None;
         }
         session.used = now;
+        if let Some(shared) = &self.shared
+            && now.saturating_duration_since(session.told) >= TOLD_INTERVAL
+        {
+            session.told = now;
+            shared.note(told(id.clone(), None, false));
+        }
         let session = session.clone();
         Some((id, session))
     }
 
-    /// Ends a session.
+    /// Ends a session, at all replicas.
     pub(crate) fn end(&self, id: &SessionId) {
+        self.lock().remove(id);
+        if let Some(shared) = &self.shared {
+            shared.note(told(id.clone(), None, true));
+        }
+    }
+
+    /// Ends a session here. The file of people of another replica may be newer than that of this one.
+    pub(crate) fn end_here(&self, id: &SessionId) {
         self.lock().remove(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,12 +209,22 @@ fn id(cookie: &str) -> SessionId {
     TokenHash::of(cookie).to_string()
 }
 
-fn end_oldest(sessions: &mut HashMap<SessionId, Session>, which: impl Fn(&Session) -> bool) {
+/// What other replicas are told of a session. A session in use has no more than its name.
+fn told(id: SessionId, begun: Option<(&str, &SignedInBy)>, ended: bool) -> ToldSession {
+    let (person, way) = begun.map(|(name, way)| (name.to_owned(), way.written())).unwrap_or_default();
+    ToldSession { id, person, way, ended: ended.into() }
+}
+
+fn end_oldest(
+    sessions: &mut HashMap<SessionId, Session>,
+    which: impl Fn(&Session) -> bool,
+) -> Option<SessionId> {
     let candidates = sessions.iter().filter(|(_, session)| which(session));
     let oldest = candidates.min_by_key(|(_, session)| session.used).map(|(id, _)| id.clone());
-    if let Some(oldest) = oldest {
-        sessions.remove(&oldest);
+    if let Some(oldest) = &oldest {
+        sessions.remove(oldest);
     }
+    oldest
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! sender that repeats a batch to another replica counts once.
 
 mod address;
+mod alert_rows;
 mod close;
 mod condition;
 mod counts;
@@ -15,19 +16,24 @@ mod log_follow;
 mod log_insert;
 mod log_query;
 mod prune;
+mod replicas;
 mod report;
 mod schema;
 mod series;
+mod session_rows;
 mod tls;
 mod told;
 mod watched;
 
 pub use address::{Address, NotAnAddress};
+pub(crate) use alert_rows::AlertRow;
 pub(crate) use condition::{Condition, quoted};
 pub(crate) use counts::ServerCounts;
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
+pub(crate) use replicas::PRESENT;
 pub(crate) use report::Admits;
+pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
 pub(crate) use told::{Place, Told};
 pub(crate) use watched::{News, Progress};
 

@@ -15,6 +15,7 @@ const STEPS: &[&[&str]] = &[
     &[REQUESTS],
     &[TOLD],
     &[FORGOTTEN],
+    &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
 ];
 
 /// The version of the tables.
@@ -202,6 +203,46 @@ TTL toDateTime(at) + INTERVAL 40 DAY DELETE
         WHERE kind IN ('uptime', 'probe_results', 'log_gateways', 'log_sequences'),
     toDateTime(at) + INTERVAL 400 DAY DELETE
         WHERE kind NOT IN ('directory', 'patterns', 'pattern_places')";
+
+/// The replicas that run.
+const REPLICAS: &str = "
+CREATE TABLE IF NOT EXISTS replicas (
+    replica String,
+    leaves Bool,
+    seen DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(seen) ORDER BY replica
+TTL toDateTime(seen) + INTERVAL 1 DAY";
+
+/// Rows of `alerts.db`. Rules, receivers and mutes stay for ever when they are removed, because a replica that was away for long
+/// must know.
+const ALERT_ROWS: &str = "
+CREATE TABLE IF NOT EXISTS alert_rows (
+    kind String,
+    name String,                        -- a JSON array of its key
+    value String,                       -- a JSON object; '': removed
+    version UInt64,                     -- Unix milliseconds, or more
+    inserted_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(version) ORDER BY (kind, name)
+TTL toDateTime(inserted_at) + INTERVAL 400 DAY DELETE WHERE kind IN ('alert', 'incident', 'delivery', 'gap')";
+
+/// Sessions of people. Rows of one session are merged.
+const SESSIONS: &str = "
+CREATE TABLE IF NOT EXISTS sessions (
+    id String,                          -- a hash of the cookie
+    person SimpleAggregateFunction(max, String),
+    way SimpleAggregateFunction(max, String),
+    begun_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3),
+    used_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3),
+    ended SimpleAggregateFunction(max, UInt8)
+) ENGINE = AggregatingMergeTree ORDER BY id
+TTL toDateTime(used_at) + INTERVAL 1 DAY";
+
+/// The key of sign-ins that have begun and not ended; the first one holds.
+const SIGN_IN_KEYS: &str = "
+CREATE TABLE IF NOT EXISTS sign_in_keys (
+    key String,
+    made_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = MergeTree ORDER BY made_at";
 
 #[derive(Row, Deserialize)]
 struct Version {

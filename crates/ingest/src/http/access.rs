@@ -119,7 +119,12 @@ pub(super) async fn guard(
     let principal = match need {
         Need::Sender => state.access.sender(bearer),
         Need::Nothing | Need::Role(_) => {
-            state.access.reader(bearer, super::session::cookie(&state, headers), Instant::now())
+            let cookie = super::session::cookie(&state, headers);
+            // The files of the page ask for nobody.
+            if let (Some(cookie), None, Some(_)) = (cookie, bearer, path) {
+                state.access.look_up(cookie).await;
+            }
+            state.access.reader(bearer, cookie, Instant::now())
         }
     };
     if let Err(denied) = check(need, &principal, request.method(), headers) {

@@ -273,6 +273,10 @@ impl Server {
             }
             None => None,
         };
+        let access = access.beside(server.as_ref()).await.map_err(|source| StartError::Server {
+            address: store.as_ref().map(|config| config.address.to_string()).unwrap_or_default(),
+            source,
+        })?;
         let writers = Writers::start(&data, &limits, &patterns).map_err(failed)?;
         let writers = Arc::new(writers.beside(server.clone()));
         let sharing = match (&server, &store) {
@@ -360,6 +364,8 @@ impl Server {
         let alerting = [
             tokio::spawn(alerting::evaluate(Arc::clone(&state.alerts))),
             tokio::spawn(alerting::deliver(Arc::clone(&state.alerts))),
+            tokio::spawn(alerting::keep_lease(Arc::clone(&state.alerts))),
+            tokio::spawn(alerting::exchange(Arc::clone(&state.alerts))),
         ];
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
@@ -374,6 +380,10 @@ impl Server {
             tokio::spawn(remote_write.collect(Arc::new(store), state.limits.clone()))
         });
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
+        let signing = tokio::spawn({
+            let state = Arc::clone(&state);
+            async move { state.access.keep_sessions().await }
+        });
         let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
         tokio::select! {
             () = stop => {}
@@ -383,12 +393,14 @@ impl Server {
         state.stopping.send_replace(true);
         following.into_iter().chain(writing).chain(closing).chain(announcing).for_each(|task| task.abort());
         watching.abort();
+        signing.abort();
         probing.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);
         upkeep.abort();
         // They are done when they have let go of the writers and the state.
-        let _ = tokio::join!(upkeep, watching, probing);
+        let _ = tokio::join!(upkeep, watching, signing, probing);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
+        alerting::leave(&state.alerts).await;
         if let Some(sharing) = sharing {
             let _ = sharing.await;
         }

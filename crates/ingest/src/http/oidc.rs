@@ -77,6 +77,7 @@ pub(super) async fn callback(
             response
         }
         Some(Ok(signed_in)) => {
+            state.access.tell_sessions().await;
             let entry = Entry::of(&signed_in.person, address, Action::SignIn, signed_in.detail);
             state.writers.audit(entry).await;
             let mut response = redirect(&signed_in.return_to);

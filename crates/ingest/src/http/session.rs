@@ -113,6 +113,7 @@ pub(super) async fn sign_in(
             refusal_of(&error).into_response()
         }
         Ok(Ok((value, person))) => {
+            state.access.tell_sessions().await;
             let detail = "with a password".to_owned();
             state.writers.audit(Entry::of(&person, address, Action::SignIn, detail)).await;
             let mut response = describe(&state, &Principal::Person(person));
@@ -132,6 +133,7 @@ pub(super) async fn sign_out(
         && let Some(session) = &person.session
     {
         state.access.sign_out(&session.id);
+        state.access.tell_sessions().await;
         state.writers.audit(Entry::of(person, client.address, Action::SignOut, String::new())).await;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();

@@ -38,8 +38,14 @@ pub(crate) struct Service {
     store: Option<ClickHouseConfig>,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    running: Option<Running>,
     agent: ureq::Agent,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    kill: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 /// An answer.
@@ -126,6 +132,16 @@ impl Service {
     /// The same with limits of its own.
     pub(crate) fn on_store_with(store: ClickHouseConfig, limits: Limits) -> Self {
         Self::kept_in(Some(store), limits)
+    }
+
+    /// A replica at which people have to prove who they are.
+    #[allow(dead_code, reason = "a benchmark does not use it")]
+    pub(crate) fn guarded_on_store(store: ClickHouseConfig, access: AccessConfig) -> Self {
+        let mut service = Self::guarded(Limits::default(), access);
+        service.stop();
+        service.store = Some(store);
+        service.run();
+        service
     }
 
     /// A service that keeps its counters in files, wherever others do.
@@ -273,6 +289,7 @@ impl Service {
 
     fn run(&mut self) {
         let (stop, stopped) = oneshot::channel::<()>();
+        let (kill, killed) = oneshot::channel::<()>();
         let (address, bound) = std::sync::mpsc::channel();
         let config = Config {
             retention: self.retention.clone(),
@@ -290,16 +307,28 @@ impl Service {
             runtime.block_on(async move {
                 let server = Server::bind(config).await.unwrap();
                 address.send(server.url()).unwrap();
-                server.run(async { drop(stopped.await) }).await;
+                tokio::select! {
+                    () = server.run(async { drop(stopped.await) }) => {}
+                    Ok(()) = killed => {}
+                }
             });
         });
         self.url = bound.recv().unwrap();
-        self.running = Some((stop, thread));
+        self.running = Some(Running { stop, kill, thread });
     }
 
     fn stop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
+        if let Some(Running { stop, thread, .. }) = self.running.take() {
             drop(stop);
+            thread.join().unwrap();
+        }
+    }
+
+    /// Ends it between two steps of its work, which it neither finishes nor takes leave of.
+    #[allow(dead_code, reason = "a benchmark does not use it")]
+    pub(crate) fn kill(&mut self) {
+        if let Some(Running { kill, thread, .. }) = self.running.take() {
+            kill.send(()).unwrap();
             thread.join().unwrap();
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) page_url: &'a str,
     /// Nanoseconds.
     pub(crate) lag: i64,
+    /// Whether this replica still evaluates. Another one takes over what it does not end.
+    pub(crate) may_go_on: &'a dyn Fn() -> bool,
 }
 
 /// What is remembered between evaluations and need not survive a restart.
@@ -71,13 +73,16 @@ pub(crate) struct Engine {
     /// Start of the service, in Unix nanoseconds.
     started: i64,
     has_resumed: bool,
+    /// The minute of the last look at what gateways dropped, while another replica evaluates.
+    looked: i64,
     recent: HashMap<(String, String), Recent>,
     /// Of the latest evaluation, by rule.
     notes: HashMap<String, Note>,
 }
 
 /// The latest evaluation of a rule.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(crate) struct Note {
     /// Why it could not be evaluated.
     pub(crate) error: Option<String>,
@@ -126,7 +131,37 @@ enum Turn {
 impl Engine {
     /// An engine of a service that started at this time, in Unix nanoseconds.
     pub(crate) fn new(started: i64) -> Self {
-        Self { started, has_resumed: false, recent: HashMap::new(), notes: HashMap::new() }
+        Self { started, has_resumed: false, looked: i64::MIN, recent: HashMap::new(), notes: HashMap::new() }
+    }
+
+    /// The next evaluation goes on with the state of the file, as after a start: another replica has evaluated meanwhile.
+    pub(crate) fn resume_later(&mut self) {
+        self.has_resumed = false;
+        self.recent.clear();
+    }
+
+    /// Keeps what an evaluation asks of earlier minutes while another replica evaluates. `now` is in Unix nanoseconds.
+    pub(crate) fn look_on(
+        &mut self,
+        store: &dyn Store,
+        file: &Mutex<AlertsFile>,
+        now: i64,
+    ) -> Result<(), EngineError> {
+        let at = now.div_euclid(MINUTE) * MINUTE;
+        if at == self.looked {
+            return Ok(());
+        }
+        // What cannot be asked now is asked in the next minute.
+        let senders = store.senders(now - FORGOTTEN).unwrap_or_default();
+        let mut file = lock(file);
+        let change = file.begin()?;
+        for sender in &senders {
+            change.put_drops(at, &epoch_of(sender), sender.dropped)?;
+        }
+        change.prune(at - DAY - MINUTE, at - GAPS_KEPT)?;
+        change.commit()?;
+        self.looked = at;
+        Ok(())
     }
 
     /// The latest evaluation of each rule, by its name.
@@ -154,6 +189,9 @@ impl Engine {
         while at <= end {
             let turn = if at == end { Turn::Present } else { Turn::Past };
             let found = self.find(setting, file, at, now, turn)?;
+            if !(setting.may_go_on)() {
+                break;
+            }
             self.apply(setting, file, at, &found, turn, &mut evaluated)?;
             evaluated.minutes += 1;
             at += MINUTE;

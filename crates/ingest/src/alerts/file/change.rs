@@ -1,6 +1,7 @@
 //! Changes of several tables of `alerts.db`, each made as one.
 
 use super::rows::{EpochKey, INCIDENT, Incident, Stored, read_incident};
+use super::shared::{Numbering, number};
 use crate::alerts::state::{Kind, State};
 use crate::store::StoreError;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -11,6 +12,7 @@ const KEPT_ROWS: i64 = 10_000;
 /// A change of several tables, made as one by [`Change::commit`].
 pub(crate) struct Change<'a> {
     pub(super) transaction: Transaction<'a>,
+    pub(super) numbering: Numbering,
 }
 
 impl Change<'_> {
@@ -69,13 +71,28 @@ impl Change<'_> {
 
     /// Begins an incident, and returns its row.
     pub(crate) fn begin_incident(&self, incident: &Incident) -> Result<i64, StoreError> {
+        let id = match self.numbering {
+            Numbering::Sequence => None,
+            Numbering::Shared => {
+                let mut find = self.transaction.prepare_cached(
+                    "SELECT id FROM incidents WHERE fired_at = ? AND rule = ? AND fingerprint = ?",
+                )?;
+                let key = params![incident.fired_at, incident.rule, incident.fingerprint];
+                if let Some(id) = find.query_row(key, |row| row.get(0)).optional()? {
+                    return Ok(id);
+                }
+                let parts = [&incident.rule, &incident.fingerprint];
+                Some(number(&self.transaction, "incidents", incident.fired_at, &parts)?)
+            }
+        };
         self.transaction
             .prepare_cached(
-                "INSERT INTO incidents (rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, worst,
-                                        view)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO incidents (id, rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at,
+                                        worst, view)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
+                id,
                 incident.rule,
                 incident.fingerprint,
                 serde_json::to_string(&incident.labels).unwrap_or_default(),
@@ -119,12 +136,27 @@ impl Change<'_> {
         content: &str,
         now: i64,
     ) -> Result<i64, StoreError> {
+        let id = match self.numbering {
+            Numbering::Sequence => None,
+            Numbering::Shared => {
+                let mut find = self.transaction.prepare_cached(
+                    "SELECT id FROM deliveries
+                     WHERE rule = ? AND fingerprint = ? AND receiver = ? AND kind = ? AND created_at = ?",
+                )?;
+                let key = params![rule, fingerprint, receiver, kind.name(), now];
+                if let Some(id) = find.query_row(key, |row| row.get(0)).optional()? {
+                    return Ok(id);
+                }
+                let parts = [receiver, rule, fingerprint, kind.name()];
+                Some(number(&self.transaction, "deliveries", now, &parts)?)
+            }
+        };
         self.transaction
             .prepare_cached(
-                "INSERT INTO deliveries (receiver, rule, fingerprint, kind, content, created_at, outcome, next_at)
-                 VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
+                "INSERT INTO deliveries (id, receiver, rule, fingerprint, kind, content, created_at, outcome, next_at)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?)",
             )?
-            .execute(params![receiver, rule, fingerprint, kind.name(), content, now, now])?;
+            .execute(params![id, receiver, rule, fingerprint, kind.name(), content, now, now])?;
         Ok(self.transaction.last_insert_rowid())
     }
 
@@ -156,11 +188,13 @@ impl Change<'_> {
         run("DELETE FROM drops WHERE minute < ?", drops_before)?;
         run("DELETE FROM gaps WHERE until < ?", gaps_before)?;
         run(
-            "DELETE FROM deliveries WHERE outcome <> 'waiting' AND id <= (SELECT max(id) FROM deliveries) - ?",
+            "DELETE FROM deliveries WHERE outcome <> 'waiting'
+             AND id <= (SELECT id FROM deliveries ORDER BY id DESC LIMIT 1 OFFSET ?)",
             KEPT_ROWS,
         )?;
         run(
-            "DELETE FROM incidents WHERE resolved_at IS NOT NULL AND id <= (SELECT max(id) FROM incidents) - ?",
+            "DELETE FROM incidents WHERE resolved_at IS NOT NULL
+             AND id <= (SELECT id FROM incidents ORDER BY id DESC LIMIT 1 OFFSET ?)",
             KEPT_ROWS,
         )?;
         Ok(())

@@ -6,15 +6,18 @@
 mod change;
 mod rows;
 mod schema;
+mod shared;
 
 pub(crate) use change::Change;
 pub(crate) use rows::{Delivery, EpochKey, Incident, Outcome, Recent, Stored};
+pub(crate) use shared::Untold;
 
 use super::deliver::Attempt;
 use crate::store::{APPLICATION_ID, StoreError, create_file, marks_of};
 use rows::{DELIVERY, INCIDENT, read_delivery, read_incident};
 use rusqlite::{Connection, OptionalExtension, params};
 use schema::MIGRATIONS;
+use shared::Numbering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,9 +29,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The file, open to write. Only the process that holds the lock of the directory opens it.
 pub(crate) struct AlertsFile {
     connection: Connection,
+    numbering: Numbering,
 }
 
-/// A text that a person stored under a name.
+/// A text under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) content: String,
@@ -86,12 +91,12 @@ impl AlertsFile {
             transaction.commit()
         };
         prepare().map_err(failed)?;
-        Ok(Self { connection })
+        Ok(Self { connection, numbering: Numbering::Sequence })
     }
 
     /// Begins a change of several tables.
     pub(crate) fn begin(&mut self) -> Result<Change<'_>, StoreError> {
-        Ok(Change { transaction: self.connection.transaction()? })
+        Ok(Change { transaction: self.connection.transaction()?, numbering: self.numbering })
     }
 
     /// A time by its name, in Unix nanoseconds.
@@ -147,6 +152,30 @@ impl AlertsFile {
             None => self.connection.execute("DELETE FROM mutes WHERE rule = ?", [rule])?,
         };
         Ok(())
+    }
+
+    /// The notes of the latest evaluation, by rule, as JSON.
+    pub(crate) fn notes(&self) -> Result<Vec<Named>, StoreError> {
+        let mut select = self.connection.prepare_cached("SELECT rule, note FROM notes")?;
+        let rows = select.query_map([], |row| Ok(Named { name: row.get(0)?, content: row.get(1)? }))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keeps the notes of an evaluation for other replicas.
+    pub(crate) fn put_notes(&mut self, notes: &[Named]) -> Result<(), StoreError> {
+        let known = self.notes()?;
+        let transaction = self.connection.transaction()?;
+        for old in known.iter().filter(|old| notes.iter().all(|new| new.name != old.name)) {
+            transaction.execute("DELETE FROM notes WHERE rule = ?", [&old.name])?;
+        }
+        let is_new =
+            |new: &&Named| known.iter().all(|old| (&old.name, &old.content) != (&new.name, &new.content));
+        for new in notes.iter().filter(is_new) {
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO notes VALUES (?, ?)")?
+                .execute([&new.name, &new.content])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// All alerts that are not inactive.
@@ -205,13 +234,16 @@ impl AlertsFile {
     }
 
     /// The next delivery that is due for each receiver at `now`. Messages about one alert go to a receiver in their order:
-    /// one that waits holds back those behind it.
+    /// one that waits holds back those behind it. Where there are other replicas they must know of a message before it is sent, so
+    /// that they do not send it once more.
     pub(crate) fn due(&self, now: i64) -> Result<Vec<Delivery>, StoreError> {
         let mut select = self.connection.prepare_cached(&format!(
             "SELECT {DELIVERY}, min(id) FROM deliveries d
              WHERE outcome = 'waiting' AND next_at <= ?
                AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.outcome = 'waiting' AND e.receiver = d.receiver
                                AND e.fingerprint = d.fingerprint AND e.id < d.id)
+               AND NOT EXISTS (SELECT 1 FROM untold u WHERE u.kind = 'delivery' AND u.name =
+                               json_array(d.receiver, d.rule, d.fingerprint, d.kind, d.created_at))
              GROUP BY receiver"
         ))?;
         let rows = select.query_map([now], read_delivery)?;

@@ -1,7 +1,7 @@
 //! The tables of `alerts.db`.
 
 /// The tables, and their changes in later versions. The version of the file is the number of those it has.
-pub(super) const MIGRATIONS: [&str; 3] = ["
+pub(super) const MIGRATIONS: [&str; 4] = ["
 CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE rules (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE receivers (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -65,4 +65,22 @@ CREATE TABLE gaps (since INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 ALTER TABLE deliveries ADD COLUMN reached TEXT; -- JSON: recipients of an e-mail that have it, where not all have
 ", "
 ALTER TABLE incidents ADD COLUMN view TEXT; -- path of the page, without its end; of an incident before this version: NULL
+", "
+CREATE TABLE untold (               -- rows that changed here and that other replicas do not know yet; empty where there are none
+    change INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,             -- JSON: the key of the row
+    changed_at INTEGER NOT NULL,    -- Unix milliseconds
+    UNIQUE (kind, name)
+);
+CREATE TABLE versions (             -- of rows that other replicas know
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE TABLE notes (                -- of the latest evaluation of each rule, for replicas that do not evaluate
+    rule TEXT PRIMARY KEY,
+    note TEXT NOT NULL              -- JSON
+) WITHOUT ROWID;
 "];

@@ -114,6 +114,12 @@ impl Oidc {
         Ok(Self { config, seal, provider: Provider::default() })
     }
 
+    /// A sign-in that began at one replica may end at another one: all have the same key. The time is that of the server, in Unix
+    /// milliseconds.
+    pub(crate) fn share(&mut self, key: &[u8; 32], time: i64, now: Instant) {
+        self.seal = Seal::shared(key, u64::try_from(time / 1000).unwrap_or_default(), now);
+    }
+
     /// The name of the provider for people.
     pub(crate) fn name(&self) -> String {
         self.config.shown_name()

@@ -1,7 +1,8 @@
 //! A sign-in that has begun and not ended: it is kept in a cookie of the browser and nowhere else.
 //!
 //! A stranger can begin sign-ins without end, and a table of them would be full at some time. The cookie has 256 random
-//! bits; `state`, `nonce` and the verifier of PKCE are derived from them with a key that never leaves this process. So
+//! bits; `state`, `nonce` and the verifier of PKCE are derived from them with a key that never leaves this process, or the replicas
+//! that share it. So
 //! only the browser that began a sign-in can end it.
 
 use crate::auth::token::random;
@@ -19,6 +20,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 const MAX_RETURN_BYTES: usize = 2_000;
 /// Ended sign-ins that are remembered. Beyond, the oldest is forgotten: its browser has no cookie of it any more.
 const MAX_ENDED: usize = 10_000;
+/// Seconds by which the clocks of replicas may differ.
+const CLOCKS_DIFFER: u64 = 60;
 const SECRET_BYTES: usize = 32;
 const TIME_BYTES: usize = 8;
 const TAG_BYTES: usize = 32;
@@ -27,6 +30,8 @@ const TAG_BYTES: usize = 32;
 pub(super) struct Seal {
     key: hmac::Key,
     made: Instant,
+    /// The second at which it was made: 0, or that of a clock that all replicas share.
+    made_at: u64,
     ended: Mutex<HashMap<[u8; SECRET_BYTES], Instant>>,
 }
 
@@ -34,7 +39,7 @@ pub(super) struct Seal {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pending {
     secret: [u8; SECRET_BYTES],
-    /// Seconds since the key was made.
+    /// Seconds since the key was made, or Unix seconds where replicas share it.
     begun: u64,
     /// A path of the page.
     pub(super) return_to: String,
@@ -44,12 +49,19 @@ impl Seal {
     /// A new key; `None` when the system has no random numbers.
     pub(super) fn new(now: Instant) -> Option<Self> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?);
-        Some(Self { key, made: now, ended: Mutex::default() })
+        Some(Self { key, made: now, made_at: 0, ended: Mutex::default() })
+    }
+
+    /// The key of all replicas, at a time in Unix seconds. Each remembers the sign-ins that have ended at it; beyond, the provider
+    /// takes a code once.
+    pub(super) fn shared(key: &[u8; 32], time: u64, now: Instant) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        Self { key, made: now, made_at: time, ended: Mutex::default() }
     }
 
     /// Begins a sign-in that returns to a path; `None` when the system has no random numbers.
     pub(super) fn begin(&self, return_to: &str, now: Instant) -> Option<Pending> {
-        let begun = now.saturating_duration_since(self.made).as_secs();
+        let begun = self.seconds(now);
         Some(Pending { secret: random()?, begun, return_to: own_path(return_to).to_owned() })
     }
 
@@ -73,10 +85,15 @@ impl Seal {
         let (secret, rest) = content.split_at_checked(SECRET_BYTES)?;
         let (begun, return_to) = rest.split_at_checked(TIME_BYTES)?;
         let begun = u64::from_be_bytes(begun.try_into().ok()?);
-        let age = now.saturating_duration_since(self.made).as_secs().checked_sub(begun)?;
+        let age =
+            self.seconds(now).saturating_add(CLOCKS_DIFFER).checked_sub(begun)?.saturating_sub(CLOCKS_DIFFER);
         let return_to = String::from_utf8(return_to.to_vec()).ok()?;
         let pending = Pending { secret: secret.try_into().ok()?, begun, return_to };
         (age <= PATIENCE.as_secs()).then_some(pending)
+    }
+
+    fn seconds(&self, now: Instant) -> u64 {
+        self.made_at.saturating_add(now.saturating_duration_since(self.made).as_secs())
     }
 
     /// Ends a sign-in; whether it had not ended before.
