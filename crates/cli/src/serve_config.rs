@@ -75,7 +75,9 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
     if let Err(error) = crate::log::levels(options.log_level()) {
         problems.push(Problem::error(document.key_place("log_level"), error.to_string()).about("log_level"));
     }
-    if let Err(error @ OptionsError::MaxDisk { .. }) = options.clone().settle() {
+    if let Err(error @ (OptionsError::MaxDisk { .. } | OptionsError::MaxDiskOfServer)) =
+        options.clone().settle()
+    {
         problems.push(Problem::error(document.key_place("max_disk"), error.to_string()).about("max_disk"));
     }
     if let Some(Err(error)) = options.alerts.as_ref().map(AlertsConfig::check) {

@@ -1,11 +1,15 @@
-//! `gatelens store plan`: what a store on ClickHouse takes for some traffic.
+//! `gatelens store`: a store on ClickHouse before it is used. `plan` prints what it takes for some traffic, `schema` its tables,
+//! and `copy` fills it.
 
 use gatelens_ingest::config::Size;
+use gatelens_ingest::upkeep::copy::{Copied, copy};
+use gatelens_ingest::{Address, ClickHouseConfig, Layout, Limits, store_schema};
 use serde_json::json;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Plan a store on ClickHouse.
+/// Plan and fill a store on ClickHouse.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -16,6 +20,52 @@ pub(crate) struct Arguments {
 enum Command {
     /// Print nodes, disks and partitions for some traffic, with the measured figures behind each.
     Plan(Plan),
+    /// Copy the counts, the counters' states and the log of a directory that no service uses. It may be repeated: nothing counts
+    /// twice.
+    Copy(Copy),
+    /// Print the statements that make the tables: of one server, of a cluster that replicates them, or of shards.
+    Schema(Schema),
+}
+
+#[derive(clap::Args)]
+struct Schema {
+    /// Name of the database.
+    #[arg(long, value_name = "NAME", default_value = "gatelens", value_parser = database)]
+    database: String,
+    /// Name of the cluster on whose nodes the tables are, replicated under the macros {shard} and {replica}.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Divide the tables among the shards of the cluster.
+    #[arg(long, requires = "cluster")]
+    sharded: bool,
+}
+
+/// The name of a database, which needs no quotes.
+fn database(name: &str) -> Result<String, String> {
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match name.chars().next() {
+        Some(first) if is_plain && !first.is_ascii_digit() => Ok(name.to_owned()),
+        _ => Err("expected letters, digits and _".to_owned()),
+    }
+}
+
+#[derive(clap::Args)]
+struct Copy {
+    /// Directory with the data.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// ClickHouse to copy to, as clickhouse+http://user@host:8123/database or clickhouse+https://user@host:8443/database.
+    #[arg(long, value_name = "URL")]
+    store: Address,
+    /// File with the password of its user.
+    #[arg(long, value_name = "FILE")]
+    store_password: Option<PathBuf>,
+    /// File with the authorities that sign the certificate of the ClickHouse, in PEM. Without it, those that browsers trust.
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<PathBuf>,
+    /// The form of the output.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
 }
 
 #[derive(clap::Args)]
@@ -103,9 +153,66 @@ struct Line {
     behind: String,
 }
 
-/// Prints a plan. 0, or 2 for a wrong command line.
+/// 0 when it is done, 1 when it cannot be, 2 for a wrong command line.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    let Arguments { command: Command::Plan(plan) } = arguments;
+    match arguments.command {
+        Command::Plan(plan) => print_plan(&plan),
+        Command::Copy(arguments) => copy_directory(arguments),
+        Command::Schema(arguments) => print_schema(arguments),
+    }
+}
+
+/// Prints the statements of the tables, each with its semicolon.
+fn print_schema(arguments: Schema) -> ExitCode {
+    let Schema { database, cluster, sharded } = arguments;
+    let layout = match (cluster, sharded) {
+        (None, _) => Layout::Single,
+        (Some(cluster), false) => Layout::Replicated(cluster),
+        (Some(cluster), true) => Layout::Sharded(cluster),
+    };
+    let statements = store_schema(&database, &layout);
+    println!("{};", statements.join(";\n\n"));
+    ExitCode::SUCCESS
+}
+
+/// Copies a directory.
+fn copy_directory(arguments: Copy) -> ExitCode {
+    let Copy { data, store, store_password, store_ca, format } = arguments;
+    crate::log::start_with_warnings();
+    let store = ClickHouseConfig { address: store, password: store_password, ca: store_ca };
+    let progress = |part: &str| eprintln!("gatelens: copying {part}");
+    match copy(&data, &store, &Limits::default(), progress) {
+        Ok(copied) => {
+            match format {
+                Format::Text => print!("{}", text(&copied)),
+                Format::Json => println!("{:#}", json!(copied)),
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("gatelens: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn text(copied: &Copied) -> String {
+    let Copied { series, streams, minutes, half_hours, requests, bytes, file_bytes, damaged } = copied;
+    let mut text = format!(
+        "copied: {series} series, the states of {streams} streams, {minutes} rows of minutes, {half_hours} rows of half hours, \
+         {requests} requests of the log; {} sent, from files of {}\n",
+        size(*bytes),
+        size(*file_bytes)
+    );
+    if *damaged > 0 {
+        text.push_str(&format!(
+            "{damaged} rows or chunks are damaged and were left out: `gatelens scrub` says which\n"
+        ));
+    }
+    text
+}
+
+fn print_plan(plan: &Plan) -> ExitCode {
     let lines = plan.lines();
     let bytes: u64 = lines.iter().fold(0, |sum, line| sum.saturating_add(line.bytes));
     let stored = bytes.saturating_mul(plan.copies.get());

@@ -217,7 +217,7 @@ pub struct Options {
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::REQUESTS, "examples" = [7])))]
     pub keep_requests: Option<Days>,
     /// Bytes that the data may take, 64 MiB or more, such as `20GiB`. Beyond, spans of applications go first, then the oldest
-    /// bodies, then the oldest requests of the log, and counts last. Without it there is no limit.
+    /// bodies, then the oldest requests of the log, and counts last. Without it there is no limit. Not with `store`.
     #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
     #[cfg_attr(feature = "schema", schemars(with = "Size", extend("examples" = ["20GiB"])))]
     pub max_disk: Option<Size>,
@@ -292,6 +292,11 @@ pub enum OptionsError {
         /// The limit.
         found: u64,
     },
+    /// The limit of the data does not reach a server, and a directory beside one has nothing that could go.
+    #[error(
+        "`max_disk` bounds files, and the data is on `store`: leave it out, and bound the data with `--keep-requests`, `--keep-minutes` and `--keep-half-hours`"
+    )]
+    MaxDiskOfServer,
     /// An option has no meaning without another.
     #[error("the option `{key}` needs `{missing}`: add `--{}` or the key to the file", missing.replace('_', "-"))]
     Alone {
@@ -368,6 +373,9 @@ impl Options {
     /// # Errors
     /// When an option without a default is missing.
     pub fn settle(self) -> Result<Config, OptionsError> {
+        if self.store.is_some() && self.max_disk.is_some() {
+            return Err(OptionsError::MaxDiskOfServer);
+        }
         let days = |days: Option<Days>, default: u32| days.map_or(Days::new(default), |days| days).duration();
         let minutes = days(self.keep_minutes, default::MINUTES);
         let tls = tls_files(self.tls_cert, self.tls_key, self.client_ca)?;
@@ -552,6 +560,9 @@ mod tests {
         };
         assert_eq!(settled("64MiB").unwrap(), Some(64 << 20));
         assert_eq!(settled("63MiB").unwrap_err(), OptionsError::MaxDisk { found: 63 << 20 });
+        let beside = r#"{"data": "x", "store": "clickhouse+http://db:8123/g", "max_disk": "1GiB"}"#;
+        let error = Options::parse(beside).unwrap().settle().unwrap_err().to_string();
+        assert!(error.contains("--keep-requests"), "{error}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub mod fuzzing;
 pub use auth::{
     AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
 };
-pub use clickhouse::{Address, ClickHouseConfig, NotAnAddress};
+pub use clickhouse::{Address, ClickHouseConfig, Layout, NotAnAddress, statements as store_schema};
 pub use http::{
     Cidr, Config, HostName, Network, NotACidr, NotAHostName, NotATraceLink, Server, StartError, TlsError,
     TlsFiles, TraceLink,

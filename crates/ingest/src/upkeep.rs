@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub(crate) mod control;
+pub mod copy;
 pub(crate) mod disk;
 pub mod forget;
 pub mod scrub;

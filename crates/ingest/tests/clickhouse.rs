@@ -13,22 +13,22 @@ use std::time::{Duration, Instant};
 const RANGE: &str = "from=2026-06-20T11:00:00Z&to=2026-06-20T14:00:00Z";
 
 /// Numbers that are the same for the same seed.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, below: u64) -> u64 {
+    pub(crate) fn below(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
 
 /// A request of a sender, under its identity.
 #[derive(Clone)]
-struct Batch {
+pub(crate) struct Batch {
     instance: &'static str,
     epoch: u64,
     sequence: u64,
@@ -36,14 +36,14 @@ struct Batch {
 }
 
 impl Batch {
-    fn send(&self, to: &Service) -> u16 {
+    pub(crate) fn send(&self, to: &Service) -> u16 {
         to.send_bytes("/v1/metrics", (self.instance, self.epoch, self.sequence), &self.body).status
     }
 }
 
 /// What senders report in three quarters of an hour: three of them cumulative values, one begins anew in the middle, and a fourth
 /// changes.
-fn traffic(chance: &mut Chance, requests: u64) -> Vec<Batch> {
+pub(crate) fn traffic(chance: &mut Chance, requests: u64) -> Vec<Batch> {
     const ROUTES: [&str; 4] = ["/a", "/b", "/orders/{id}", "/health"];
     const MINUTES: u64 = 45;
     let mut batches = Vec::new();
@@ -80,7 +80,7 @@ fn traffic(chance: &mut Chance, requests: u64) -> Vec<Batch> {
 }
 
 /// The answers to many questions for counts, each with what was asked.
-fn answers(service: &Service) -> Vec<(String, Value)> {
+pub(crate) fn answers(service: &Service) -> Vec<(String, Value)> {
     let mut asked = Vec::new();
     let groups = [
         "",
@@ -120,7 +120,7 @@ fn answers(service: &Service) -> Vec<(String, Value)> {
 }
 
 /// Groups with the same counts are in the order in which the store came to know them, which repeats and delays change.
-fn in_order(mut answer: Value) -> Value {
+pub(crate) fn in_order(mut answer: Value) -> Value {
     for key in ["rows", "points"] {
         if let Some(rows) = answer.get_mut(key).and_then(Value::as_array_mut) {
             rows.sort_by_key(Value::to_string);
@@ -130,7 +130,7 @@ fn in_order(mut answer: Value) -> Value {
 }
 
 /// Waits for the answers: while ten minutes are closed again for a late report, a sum over them may lack it or have it twice.
-fn assert_same(service: &Service, expected: &[(String, Value)], who: &str) {
+pub(crate) fn assert_same(service: &Service, expected: &[(String, Value)], who: &str) {
     let begun = Instant::now();
     loop {
         let found = answers(service);
@@ -262,7 +262,7 @@ fn user_password_and_authority_are_those_of_files() {
     let (certificate, key) = certify(&authority, "127.0.0.1");
     let tls = (write("tls.crt", &certificate), write("tls.key", &key));
     let user = ("gatelens".to_owned(), "a secret".to_owned());
-    let options = ClickHouseOptions { user: Some(user), tls: Some(tls) };
+    let options = ClickHouseOptions { user: Some(user), tls: Some(tls), ..ClickHouseOptions::default() };
     let Some(server) = ClickHouse::start_with(options).unwrap() else { return };
     let host = server.url().strip_prefix("https://").unwrap();
     let mut config = ClickHouseConfig {

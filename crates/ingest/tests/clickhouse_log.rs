@@ -20,15 +20,15 @@ const DAYS: &str = "from=2026-06-19T00:00:00Z&to=2026-06-22T00:00:00Z";
 const DAY: u64 = 24 * 60 * MINUTE;
 
 /// Numbers that are the same for the same seed.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, below: u64) -> u64 {
+    pub(crate) fn below(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 
@@ -38,14 +38,14 @@ impl Chance {
 }
 
 /// A batch under its identity.
-struct Batch {
+pub(crate) struct Batch {
     instance: &'static str,
     sequence: u64,
     body: Vec<u8>,
 }
 
 impl Batch {
-    fn send(&self, to: &Service) -> u16 {
+    pub(crate) fn send(&self, to: &Service) -> u16 {
         to.send_bytes(LOGS, (self.instance, 1, self.sequence), &self.body).status
     }
 }
@@ -154,7 +154,7 @@ fn request(chance: &mut Chance, number: u64) -> opentelemetry_proto::tonic::logs
 }
 
 /// Batches of several senders, over several days.
-fn traffic(chance: &mut Chance) -> Vec<Batch> {
+pub(crate) fn traffic(chance: &mut Chance) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut number = 0;
     for (instance, service, environment, direction) in [
@@ -191,7 +191,7 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
 }
 
 /// Questions for requests by each parameter and each key of the search, with values that some have and values that none has.
-fn questions() -> Vec<String> {
+pub(crate) fn questions() -> Vec<String> {
     let mut all = vec![String::new()];
     let parameters = [
         ("consumer", "acme"),
@@ -330,7 +330,7 @@ fn questions() -> Vec<String> {
 }
 
 /// All rows of a question, page by page.
-fn rows(service: &Service, question: &str, limit: u64) -> Vec<Value> {
+pub(crate) fn rows(service: &Service, question: &str, limit: u64) -> Vec<Value> {
     let (mut found, mut next) = (Vec::new(), String::new());
     loop {
         let page = service.json(&format!("/api/v1/requests?{DAYS}&limit={limit}&{question}{next}"));
@@ -342,7 +342,7 @@ fn rows(service: &Service, question: &str, limit: u64) -> Vec<Value> {
     }
 }
 
-fn assert_same(found: &[Value], expected: &[Value], what: &str) {
+pub(crate) fn assert_same(found: &[Value], expected: &[Value], what: &str) {
     let times = |rows: &[Value]| rows.iter().map(|row| row["time"].clone()).collect::<Vec<_>>();
     assert_eq!(times(found), times(expected), "{what}");
     assert_eq!(found, expected, "{what}");

@@ -10,6 +10,8 @@ mod by_gateway;
 mod captured;
 mod clickhouse;
 mod clickhouse_alerts;
+mod clickhouse_copy;
+mod clickhouse_layouts;
 mod clickhouse_log;
 mod clickhouse_rest;
 mod clickhouse_sessions;

@@ -29,7 +29,8 @@ class Refused(Exception):
 class Engine:
     """The engine on one directory, which no other process may have open."""
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str, config: str | None = None):
+        directory += f"?config-file={config}" if config else ""
         self.directory = directory
         # The engine ends with its last connection.
         self.keeper = Connection(directory)

@@ -88,7 +88,7 @@ class Server:
     """What the connections share."""
 
     def __init__(self, options):
-        self.engine = Engine(options.data)
+        self.engine = Engine(options.data, options.config)
         self.user, self.password = options.user, options.password
         self.faults, self.sessions = Faults(), Sessions(self.engine)
         self.lock, self.in_flight, self.statements = threading.Lock(), 0, []
@@ -519,6 +519,7 @@ def end_with_parent():
 def main():
     options = argparse.ArgumentParser(description="Stands in for a ClickHouse server in tests.")
     options.add_argument("--data", required=True, help="the engine's directory")
+    options.add_argument("--config", help="the engine's configuration, XML")
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--control-port", type=int, default=0)
     options.add_argument("--user", default="default")

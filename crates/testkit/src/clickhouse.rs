@@ -23,6 +23,8 @@ pub struct ClickHouseOptions {
     pub user: Option<(String, String)>,
     /// Files with the certificate and its key, as PEM. Then the server speaks TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The engine's own configuration as XML, such as clusters of which all nodes are this process.
+    pub config: Option<String>,
 }
 
 /// A running server; killed when dropped. The header of `clickhouse/front.py` has what it imitates and what it does not have.
@@ -269,6 +271,11 @@ fn spawn(
     }
     if let Some((certificate, key)) = &options.tls {
         command.arg("--certificate").arg(certificate).arg("--key").arg(key);
+    }
+    if let Some(config) = &options.config {
+        let file = data.join("config.xml");
+        fs::write(&file, config).map_err(Error::file(&file))?;
+        command.arg("--config").arg(file);
     }
     let log = data.join("front.log");
     let mut process = Process::spawn("the front of ClickHouse", command, &log, Group::Shared)?;

@@ -86,7 +86,8 @@ fn the_composed_services_meet_at_their_ports() {
             Some(target) => assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}"),
             // Images of others are started on request, and do not change by themselves.
             None => {
-                assert_eq!(service["profiles"], json!(["observability"]), "{name}");
+                let profiles = [json!(["observability"]), json!(["clickhouse"])];
+                assert!(profiles.contains(&service["profiles"]), "{name}");
                 let tag = service["image"].as_str().unwrap().rsplit(':').next().unwrap();
                 assert!(tag.chars().any(|c| c.is_ascii_digit()), "{name}: {tag}");
             }
@@ -143,6 +144,35 @@ fn the_images_are_built_from_what_is_there() {
 }
 
 #[test]
+fn the_composed_replicas_share_the_nodes_of_one_cluster() {
+    let compose = yaml("docker-compose.yml");
+    let services = compose["services"].as_object().unwrap();
+    let of_profile = services.iter().filter(|(_, service)| service["profiles"] == json!(["clickhouse"]));
+    let names: Vec<&str> = of_profile.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), 9, "{names:?}");
+    for name in names {
+        let waits = &services[name]["depends_on"];
+        let waits =
+            waits.as_object().map(|waits| waits.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        assert!(waits.iter().all(|name| services.contains_key(name)), "{name}: {waits:?}");
+    }
+    let server = text("packaging/compose/clickhouse/server.xml");
+    for (replica, node) in [("replica-1", "clickhouse-1"), ("replica-2", "clickhouse-2")] {
+        assert!(server.contains(&format!("<host>{node}</host>")));
+        assert_eq!(services[node]["environment"]["REPLICA"], *node);
+        let command = services[replica]["command"].as_array().unwrap();
+        assert!(command.contains(&json!(format!("clickhouse+http://gatelens@{node}:8123/gatelens"))));
+        // The gateway knows both under this name.
+        assert_eq!(services[replica]["networks"]["clickhouse"]["aliases"], json!(["ingest"]));
+    }
+    assert!(server.contains("<main>") && server.contains("<host>keeper</host><port>9181</port>"));
+    assert!(text("packaging/compose/clickhouse/keeper.xml").contains("<tcp_port>9181</tcp_port>"));
+    assert!(text("packaging/compose/clickhouse/users.xml").contains("<insert_quorum>2</insert_quorum>"));
+    let statements = &services["statements"]["entrypoint"][2];
+    assert!(statements.as_str().unwrap().contains("gatelens store schema --cluster main "));
+}
+
+#[test]
 fn images_carry_the_version_of_what_is_in_them() {
     let files = [
         "docker-compose.yml",
@@ -169,7 +199,7 @@ fn images_carry_the_version_of_what_is_in_them() {
             }
         }
     }
-    assert_eq!(images, 8);
+    assert_eq!(images, 13);
 }
 
 #[test]

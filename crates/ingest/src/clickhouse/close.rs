@@ -25,6 +25,9 @@ const INTERVAL: Duration = Duration::from_secs(20);
 /// Minutes after which the states of a sender that is silent are not carried on.
 const SILENT_MINUTES: u32 = 30 * 24 * 60;
 
+/// The series of a state that was copied, where the directory knew the stream under a learned route alone.
+pub(super) const UNKNOWN_SERIES: u64 = 0;
+
 /// Sums that only grow.
 pub(super) const NUMBERS: [&str; 10] = [
     "requests",
@@ -85,11 +88,14 @@ pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
     );
     let version = NUMBERS.map(|name| format!("s_{name} + p_{name}")).join(" + ");
     let largest = largest();
-    let only = |table: &str| match series {
-        "" => String::new(),
-        wanted => format!(" AND {table}.series IN ({wanted})"),
+    let (of_reported, of_states) = match series {
+        "" => Default::default(),
+        // A state that was copied may be of a series that is not known before its stream reports.
+        wanted => (
+            format!(" AND reported.series IN ({wanted})"),
+            format!(" AND (states.series IN ({wanted}) OR states.series = {UNKNOWN_SERIES})"),
+        ),
     };
-    let (of_reported, of_states) = (only("reported"), only("states"));
     format!(
         "SELECT minute, series, instance, stream, {version} AS version, {difference}
          FROM (
@@ -160,15 +166,8 @@ impl ClickHouse {
              SELECT 0, minute, series, instance, stream, version, {names} FROM ({changes})"
         );
         self.client.query_raw(&insert).execute().await?;
-        self.close_classes(block).await?;
-        let half_hour = first_minute(block) / HALF_HOUR * HALF_HOUR;
-        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
-        let insert = format!(
-            "INSERT INTO half_hours (kind, minute, series, instance, version, {names})
-             SELECT kind, {half_hour}, series, instance, sum(m.version), {sums} FROM minutes AS m FINAL
-             WHERE m.minute >= {half_hour} AND m.minute < {half_hour} + {HALF_HOUR} GROUP BY kind, series, instance"
-        );
-        self.client.query_raw(&insert).execute().await?;
+        self.add_classes("minutes", (first_minute(block), first_minute(block.saturating_add(1)))).await?;
+        self.add_half_hour(first_minute(block) / HALF_HOUR * HALF_HOUR).await?;
         let largest = largest();
         let silent = first_minute(block).saturating_sub(SILENT_MINUTES);
         let carry = format!(
@@ -177,7 +176,7 @@ impl ClickHouse {
              FROM (
                  SELECT *, max(last_minute) OVER (PARTITION BY sender) AS heard
                  FROM (
-                     SELECT stream, any(sender) AS sender, any(series) AS series, any(instance) AS instance,
+                     SELECT stream, any(sender) AS sender, max(series) AS series, any(instance) AS instance,
                             max(last_minute) AS last_minute, {largest}
                      FROM (
                          SELECT stream, sender, series, instance, minute AS last_minute, {names} FROM reported WHERE block = {block}
@@ -194,16 +193,29 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Adds up the minutes of a block by classes of series, for questions that ask for no consumer or no route: of fifty consumers
-    /// one row remains.
-    async fn close_classes(&self, block: u32) -> Result<(), StoreError> {
+    /// Adds up the minutes of a half hour, which begins at a Unix minute.
+    pub(super) async fn add_half_hour(&self, half_hour: u32) -> Result<(), StoreError> {
         let names = plain();
         let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
-        let (from, to) = (first_minute(block), first_minute(block.saturating_add(1)));
         let insert = format!(
-            "INSERT INTO minutes (kind, minute, series, instance, stream, version, {names})
-             SELECT class.1, m.minute, class.2, m.instance, 0, sum(m.version), {sums}
-             FROM (SELECT * FROM minutes FINAL WHERE kind = 0 AND minute >= {from} AND minute < {to}) AS m
+            "INSERT INTO half_hours (kind, minute, series, instance, version, {names})
+             SELECT kind, {half_hour}, series, instance, sum(m.version), {sums} FROM minutes AS m FINAL
+             WHERE m.minute >= {half_hour} AND m.minute < {half_hour} + {HALF_HOUR} GROUP BY kind, series, instance"
+        );
+        self.client.query_raw(&insert).execute().await?;
+        Ok(())
+    }
+
+    /// Adds up some Unix minutes of `minutes` or `half_hours`, the end exclusive, by classes of series, for questions that ask
+    /// for no consumer or no route: of fifty consumers one row remains.
+    pub(super) async fn add_classes(&self, table: &str, (from, to): (u32, u32)) -> Result<(), StoreError> {
+        let names = plain();
+        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
+        let (stream, none) = if table == "minutes" { (", stream", ", 0") } else { ("", "") };
+        let insert = format!(
+            "INSERT INTO {table} (kind, minute, series, instance{stream}, version, {names})
+             SELECT class.1, m.minute, class.2, m.instance{none}, sum(m.version), {sums}
+             FROM (SELECT * FROM {table} FINAL WHERE kind = 0 AND minute >= {from} AND minute < {to}) AS m
              INNER JOIN (
                  SELECT id, [(1, any(without_both)), (2, any(without_consumer)), (3, any(without_route))] AS classes
                  FROM series GROUP BY id

@@ -5,6 +5,7 @@
 
 use super::close::{columns, largest, plain};
 use super::counts::Snapshot;
+use super::schema::altered;
 use super::series::Series;
 use super::{ClickHouse, quoted};
 use crate::store::{Deed, Forgotten, Selection, StoreError};
@@ -216,6 +217,7 @@ impl ClickHouse {
         if condition == "0" {
             return Ok(());
         }
+        let table = altered(&self.client, table).await?;
         Ok(self.removing(&format!("ALTER TABLE {table} DELETE WHERE {condition}")).await?)
     }
 

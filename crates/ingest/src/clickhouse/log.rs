@@ -3,6 +3,7 @@
 //! Its columns are those of [`FIELDS`], by the same names, so that a new field is a line there: a replica that starts adds the
 //! columns that the table does not have, and an older one, which names the columns that it writes, goes on.
 
+use super::schema::altered;
 use super::series::Parts;
 use super::{ClickHouse, Condition};
 use crate::model::request::{Access, FIELDS, Field, Shown, Source};
@@ -14,6 +15,9 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+
+/// Its name.
+pub(super) const TABLE: &str = "requests";
 
 /// The table, with the columns that do not come from fields. Equal rows, which are repeats, are one at the latest when parts are
 /// merged; they lie side by side, so that a reader can pass over them before.
@@ -84,6 +88,9 @@ pub(crate) struct Logged {
 #[derive(Default)]
 pub(super) struct Rows(pub(super) BTreeMap<i64, Vec<u8>>);
 
+/// The column of the time of an insert, which those that are copied have behind the others.
+pub(super) const RECEIVED_AT: &str = "received_at";
+
 /// The name of the column of a field.
 fn column(field: &Field) -> String {
     match field.name.strip_suffix("_ms") {
@@ -136,20 +143,31 @@ struct Newest {
 }
 
 /// Gives the table the columns of fields that it does not have.
-pub(super) async fn complete(client: &Client) -> Result<(), StoreError> {
+pub(super) async fn complete(client: &Client, database: &str) -> Result<(), StoreError> {
     let names = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'requests'";
     let names = client.query_raw(names).fetch_all::<Name>().await?;
     let known: HashSet<String> = names.into_iter().map(|Name { name }| name).collect();
-    let missing = FIELDS.iter().filter(|field| !known.contains(&column(field)));
-    let mut changes: Vec<String> = missing
-        .map(|field| format!("ADD COLUMN IF NOT EXISTS {} {}", column(field), type_of(field)))
-        .collect();
-    if !changes.is_empty() {
-        let indices = INDICES.iter().map(|(name, index)| format!("ADD INDEX IF NOT EXISTS {name} {index}"));
-        changes.extend(indices);
-        client.query_raw(&format!("ALTER TABLE requests {}", changes.join(", "))).execute().await?;
+    let mut missing = FIELDS.iter().map(column).filter(|column| !known.contains(column));
+    if let Some(missing) = missing.next() {
+        if altered(client, TABLE).await? != TABLE {
+            let what = format!("column {missing} of {TABLE}");
+            return Err(StoreError::NotOnCluster { database: database.to_owned(), what });
+        }
+        client.query_raw(&format!("ALTER TABLE {TABLE} {}", additions().join(", "))).execute().await?;
     }
     Ok(())
+}
+
+/// The columns of fields, as changes of the table that can be repeated.
+pub(super) fn added_columns() -> Vec<String> {
+    let added = |field| format!("ADD COLUMN IF NOT EXISTS {} {}", column(field), type_of(field));
+    FIELDS.iter().map(added).collect()
+}
+
+/// The same with the indices.
+pub(super) fn additions() -> Vec<String> {
+    let indices = INDICES.iter().map(|(name, index)| format!("ADD INDEX IF NOT EXISTS {name} {index}"));
+    added_columns().into_iter().chain(indices).collect()
 }
 
 /// The number of a batch: by its identity, and where the sender gives none by chance.
@@ -183,6 +201,16 @@ impl Rows {
             place = place.saturating_add(u32::try_from(part.events.len()).unwrap_or(u32::MAX));
         }
         rows
+    }
+
+    /// Adds requests that were received before, at a time in Unix milliseconds. Each row has it behind the other columns.
+    pub(super) fn copy(&mut self, part: &RequestPart, batch: u64, received_at: i64) {
+        for (place, row) in (0..).zip(0..part.events.len()) {
+            self.put((batch, place), part, row);
+            let day = part.events.times().get(row).map(|time| time.div_euclid(DAY));
+            let rows = day.and_then(|day| self.0.get_mut(&day));
+            rows.into_iter().for_each(|rows| rows.extend_from_slice(&received_at.to_le_bytes()));
+        }
     }
 
     pub(super) fn append(&mut self, other: Self) {
@@ -233,14 +261,17 @@ impl Rows {
 }
 
 /// A text, or an array of bytes, which is written in the same way.
-fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    let mut length = text.len();
+pub(super) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_length(out, text.len());
+    out.extend_from_slice(text);
+}
+
+pub(super) fn put_length(out: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         out.push(length as u8 | 0x80);
         length >>= 7;
     }
     out.push(length as u8);
-    out.extend_from_slice(text);
 }
 
 /// Reads rows out of an answer that comes in pieces.
@@ -366,7 +397,8 @@ impl ClickHouse {
             format!("SELECT uniqExact(time, batch, place) AS requests FROM requests WHERE {}", wanted.sql());
         let Counted { requests } = self.client.query_raw(&count).fetch_one().await?;
         if deed == Deed::Remove && requests > 0 {
-            let removing = format!("ALTER TABLE requests DELETE WHERE {}", wanted.sql());
+            let table = altered(&self.client, TABLE).await?;
+            let removing = format!("ALTER TABLE {table} DELETE WHERE {}", wanted.sql());
             // On all replicas of the table, and not only noted.
             self.client.query_raw(&removing).with_setting("mutations_sync", "2").execute().await?;
         }

@@ -125,12 +125,23 @@ async fn insert_all(client: Client, mut queue: Receiver<Waiting>) {
 }
 
 /// Inserts rows, of so many days at a time.
-async fn insert(client: &Client, Rows(rows): Rows, token: u64) -> Result<(), Error> {
-    let days: Vec<(i64, Vec<u8>)> = rows.into_iter().collect();
+async fn insert(client: &Client, rows: Rows, token: u64) -> Result<(), Error> {
+    insert_rows(client, &columns(), rows, token).await
+}
+
+/// Inserts rows with these columns.
+pub(super) async fn insert_rows(
+    client: &Client,
+    columns: &str,
+    Rows(rows): Rows,
+    token: u64,
+) -> Result<(), Error> {
+    let statement = format!("INSERT INTO requests ({columns}) FORMAT RowBinary");
+    let days: Vec<Vec<u8>> = rows.into_values().collect();
     for (part, days) in days.chunks(MAX_DAYS).enumerate() {
         let token = format!("{token:016x}-{part}");
         let mut attempt = 1;
-        while let Err(error) = insert_once(client, days, &token).await {
+        while let Err(error) = insert_bytes(client, &statement, days, &token).await {
             if attempt == ATTEMPTS || matches!(error, Error::BadResponse(_)) {
                 return Err(error);
             }
@@ -140,14 +151,19 @@ async fn insert(client: &Client, Rows(rows): Rows, token: u64) -> Result<(), Err
     Ok(())
 }
 
-async fn insert_once(client: &Client, days: &[(i64, Vec<u8>)], token: &str) -> Result<(), Error> {
-    let statement = format!("INSERT INTO requests ({}) FORMAT RowBinary", columns());
+/// Inserts rows in the format of a statement. The server drops a repeat of a token that it has seen lately.
+pub(super) async fn insert_bytes(
+    client: &Client,
+    statement: &str,
+    rows: &[Vec<u8>],
+    token: &str,
+) -> Result<(), Error> {
     let mut insert = client
         .insert_formatted_with(statement)
         .with_setting("insert_deduplication_token", token)
         .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
         .buffered_with_capacity(PIECE);
-    for piece in days.iter().flat_map(|(_, rows)| rows.chunks(PIECE)) {
+    for piece in rows.iter().flat_map(|rows| rows.chunks(PIECE)) {
         let mut piece = piece;
         while !piece.is_empty() {
             let written = insert.write(piece).await?;

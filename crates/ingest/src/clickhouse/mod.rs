@@ -9,7 +9,9 @@ mod address;
 mod alert_rows;
 mod close;
 mod condition;
+mod copy;
 mod counts;
+mod ddl;
 mod forget;
 mod log;
 mod log_follow;
@@ -28,7 +30,9 @@ mod watched;
 pub use address::{Address, NotAnAddress};
 pub(crate) use alert_rows::AlertRow;
 pub(crate) use condition::{Condition, quoted};
+pub use copy::Copied;
 pub(crate) use counts::ServerCounts;
+pub use ddl::{Layout, statements};
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use replicas::PRESENT;
@@ -112,13 +116,16 @@ impl ClickHouse {
             .with_setting("max_query_size", "67108864")
             // An insert that is answered is stored.
             .with_setting("async_insert", "0")
+            // Also where its table is divided among shards, and a question within a question is about all of them.
+            .with_setting("distributed_foreground_insert", "1")
+            .with_setting("distributed_product_mode", "global")
             .with_product_info("gatelens", env!("CARGO_PKG_VERSION"));
         if let Some(password) = password {
             client = client.with_password(password);
         }
         schema::migrate(&client, database).await?;
         let client = client.with_database(database);
-        log::complete(&client).await?;
+        log::complete(&client, database).await?;
         let store = Self {
             inserts: Inserts::start(&client),
             client,

@@ -1,6 +1,7 @@
 //! Removing what is older than it is kept, by whole partitions.
 
 use super::close::first_minute;
+use super::schema::altered;
 use super::{ClickHouse, code};
 use crate::retention::{Retention, before};
 use crate::store::StoreError;
@@ -38,7 +39,12 @@ impl ClickHouse {
     /// Removes the partitions in which something meets a condition, which must be one on whole partitions.
     pub(super) async fn drop_partitions(&self, table: &str, condition: &str) -> Result<(), StoreError> {
         let old = format!("SELECT DISTINCT _partition_id AS name FROM {table} WHERE {condition}");
-        for Name { name } in self.client.query_raw(&old).fetch_all::<Name>().await? {
+        let old = self.client.query_raw(&old).fetch_all::<Name>().await?;
+        if old.is_empty() {
+            return Ok(());
+        }
+        let table = altered(&self.client, table).await?;
+        for Name { name } in old {
             let dropping = format!("ALTER TABLE {table} DROP PARTITION ID '{name}'");
             match self.client.query_raw(&dropping).execute().await {
                 // Another replica was faster.

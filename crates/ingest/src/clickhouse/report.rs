@@ -168,16 +168,16 @@ impl ClickHouse {
 }
 
 /// The number of a sender in one life of its counters.
-fn sender_of(gateway: &Gateway) -> u64 {
+pub(super) fn sender_of(gateway: &Gateway) -> u64 {
     let mut parts = Parts::default();
     [&*gateway.instance, &gateway.epoch, &gateway.environment].into_iter().for_each(|text| parts.text(text));
     parts.hash()
 }
 
 /// The number of a cumulative stream of a sender.
-fn stream_of(sender: u64, point: &Point) -> u64 {
+pub(super) fn stream_of(sender: u64, start: i64, stream: i64) -> u64 {
     let mut parts = Parts::default();
-    [sender, point.start as u64, point.stream as u64].into_iter().for_each(|number| parts.number(number));
+    [sender, start as u64, stream as u64].into_iter().for_each(|number| parts.number(number));
     parts.hash()
 }
 
@@ -196,7 +196,7 @@ fn change_of(identity: Option<&Identity>, (sender, now): (u64, i64), place: u64)
 }
 
 /// Zeros, the sum in nanoseconds and the buckets.
-fn split(timing: &Timing) -> (u64, u64, Buckets) {
+pub(super) fn split(timing: &Timing) -> (u64, u64, Buckets) {
     (timing.sketch.zeros, timing.sketch.sum_ns, timing.sketch.buckets().to_vec())
 }
 
@@ -209,7 +209,7 @@ impl Reported {
         let (gateway_zeros, gateway_ns, gateway) = split(gateway);
         Self {
             block: block_of(minute),
-            stream: stream_of(sender, point),
+            stream: stream_of(sender, point.start, point.stream),
             minute,
             sender,
             series,

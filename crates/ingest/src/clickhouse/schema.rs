@@ -3,6 +3,7 @@
 //! A step can be repeated, because two replicas that start at once may both take it. A replica refuses tables that a newer
 //! version has changed; an older one that runs goes on, because a step only adds what it does not know.
 
+use super::ddl;
 use super::log::REQUESTS;
 use crate::store::StoreError;
 use clickhouse::error::Error;
@@ -10,7 +11,7 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] = &[
+pub(super) const STEPS: &[&[&str]] = &[
     &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
     &[REQUESTS],
     &[TOLD],
@@ -21,7 +22,7 @@ const STEPS: &[&[&str]] = &[
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
 
-const STEPS_TAKEN: &str = "
+pub(super) const STEPS_TAKEN: &str = "
 CREATE TABLE IF NOT EXISTS migrations (
     version UInt32,
     taken_at DateTime64(3) DEFAULT now64(3)
@@ -259,13 +260,60 @@ pub(super) async fn migrate(client: &Client, database: &str) -> Result<(), Store
     if found > VERSION {
         return Err(StoreError::NewerTables { database: database.to_owned(), found, known: VERSION });
     }
+    let is_of_cluster = is_of_cluster(&client, "migrations").await?;
     for (number, step) in (1u32..).zip(STEPS).skip(found as usize) {
         for statement in *step {
+            if is_of_cluster {
+                must_exist(&client, database, statement).await?;
+            }
             client.query_raw(statement).execute().await?;
         }
         client.query(&format!("INSERT INTO migrations (version) VALUES ({number})")).execute().await?;
     }
     Ok(())
+}
+
+#[derive(Row, Deserialize)]
+struct Engine {
+    engine: String,
+    engine_full: String,
+}
+
+async fn engine(client: &Client, table: &str) -> Result<Option<Engine>, Error> {
+    let engine = format!(
+        "SELECT engine, engine_full FROM system.tables WHERE database = currentDatabase() AND name = '{table}'"
+    );
+    client.query_raw(&engine).fetch_optional::<Engine>().await
+}
+
+/// Whether a table is one of a cluster, which `gatelens store schema` has printed.
+pub(super) async fn is_of_cluster(client: &Client, table: &str) -> Result<bool, Error> {
+    let engine = engine(client, table).await?;
+    Ok(engine
+        .is_some_and(|Engine { engine, .. }| engine.starts_with("Replicated") || engine == "Distributed"))
+}
+
+/// On a cluster, a table of this server alone would be missing elsewhere.
+async fn must_exist(client: &Client, database: &str, statement: &str) -> Result<(), StoreError> {
+    let Some(table) = ddl::table_of(statement) else { return Ok(()) };
+    match engine(client, table).await? {
+        Some(_) => Ok(()),
+        None => {
+            Err(StoreError::NotOnCluster { database: database.to_owned(), what: format!("table {table}") })
+        }
+    }
+}
+
+/// How a statement names a table that it alters: one that is divided among shards is altered on each of them.
+pub(super) async fn altered(client: &Client, table: &str) -> Result<String, Error> {
+    let found = engine(client, table).await?;
+    let of_shards = found.filter(|found| found.engine == "Distributed").map(|found| found.engine_full);
+    // Distributed('cluster', 'database', 'table', key)
+    let mut names = of_shards.as_deref().unwrap_or_default().split('\'').skip(1).step_by(2);
+    Ok(match (names.next(), names.next(), names.next()) {
+        (Some(cluster), Some(database), Some(local)) => format!("{database}.{local} ON CLUSTER '{cluster}'"),
+        _ => table.to_owned(),
+    })
 }
 
 async fn version(client: &Client) -> Result<u32, Error> {

@@ -197,6 +197,10 @@ impl Parts {
         self.0.update(number.to_le_bytes());
     }
 
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
     pub(super) fn hash(self) -> u64 {
         let digest = self.0.finalize();
         digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))

@@ -80,6 +80,40 @@ pub(super) struct Part {
     left_out: u64,
 }
 
+/// The state of a stream, as a reader of all of them finds it.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and almost always a state")]
+pub(super) enum StreamState {
+    Known {
+        values: Values,
+        series: i64,
+        /// Unix nanoseconds.
+        time: i64,
+    },
+    /// There was one.
+    Unreadable,
+}
+
+/// Calls `each` with the start, the stream and the state of each stream of a gateway. No changes may wait.
+pub(super) fn states_of(
+    file: &Connection,
+    gateway: i64,
+    mut each: impl FnMut((i64, i64), StreamState),
+) -> Result<(), StoreError> {
+    let mut select = file.prepare_cached("SELECT start, stream FROM states WHERE gateway_id = ?")?;
+    let mut keys = select.query([gateway])?;
+    while let Some(row) = keys.next()? {
+        let key = (row.get(0)?, row.get(1)?);
+        match state::stored(file, gateway, key, None)? {
+            Some(Found::State { values, series, time, .. }) => {
+                each(key, StreamState::Known { values, series, time });
+            }
+            Some(Found::Forgotten | Found::Damaged) => each(key, StreamState::Unreadable),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 /// Where a change counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {

@@ -3,6 +3,7 @@
 use super::admission::Admission;
 use super::changes::{Changes, Part, Place};
 use super::consumers::{Consumers, Counted, note_counted};
+use super::contents;
 use super::data_dir::DataDir;
 use super::drift;
 use super::forget::{self, Deed, Forgotten, Selection};
@@ -206,6 +207,11 @@ impl Metrics {
             }
             self.add_up(&some)?;
         }
+    }
+
+    /// The number of the directory, by which a copy of it knows what it has copied before.
+    pub(super) fn identify(&self) -> Result<u64, StoreError> {
+        contents::identify(&self.connection)
     }
 
     /// The same before the rows of states change by other means.

@@ -14,6 +14,7 @@ pub(crate) mod changes;
 mod checksum;
 pub(crate) mod chunk;
 mod consumers;
+pub(crate) mod contents;
 mod data_dir;
 mod directory;
 mod drift;
@@ -59,7 +60,7 @@ pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use releases::SAME_TIME as SAME_RELEASE;
-pub(crate) use requests::{day_files, day_of_file};
+pub(crate) use requests::{day_files, day_of, day_of_file};
 pub(crate) use schema::{APPLICATION_ID, METRICS_FILE, marks_of, open_other, open_read};
 #[cfg(test)]
 pub(crate) use schema::{open_metrics, open_requests};
@@ -168,6 +169,16 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
+    /// Tables of a cluster are made by its operator.
+    #[error(
+        "the database {database} has no {what} on its cluster: run what `gatelens store schema --cluster NAME` prints"
+    )]
+    NotOnCluster {
+        /// The database.
+        database: String,
+        /// The missing part.
+        what: String,
+    },
     /// The file was written by a newer version.
     #[error("{path} has schema version {found}, this gatelens knows {known}: start the newer gatelens that wrote it", path = path.display())]
     Newer {
@@ -195,10 +206,12 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Another process has the directory.
-    #[error("{path} is in use by another gatelens: stop that one, or choose another data directory", path = path.display())]
+    #[error("{path} is in use by another gatelens{holder}: stop that one, or choose another data directory", path = path.display(), holder = process.map(|id| format!(" (process {id})")).unwrap_or_default())]
     InUse {
         /// The directory.
         path: PathBuf,
+        /// The number of the process, where the system tells.
+        process: Option<u32>,
     },
     /// The configuration is wrong.
     #[error("the configuration is wrong: {message}")]
@@ -238,6 +251,7 @@ impl StoreError {
             Self::File { .. }
             | Self::ClickHouse(_)
             | Self::NewerTables { .. }
+            | Self::NotOnCluster { .. }
             | Self::Newer { .. }
             | Self::Older { .. }
             | Self::Foreign { .. }

@@ -13,7 +13,7 @@ use super::sketch::{self, Unreadable};
 use super::{StoreError, minutes_since};
 use crate::model::{Tally, Timing, Values};
 use gatelens_model::sketch::Sketch;
-use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 use std::collections::{BTreeMap, HashSet};
 
 /// The column `instance` of a row that several gateways counted.
@@ -202,13 +202,13 @@ pub(super) fn take_out(
 /// Rows that a condition takes of one of the tables of a rollup, each with its values, or only with its key (minute, series and
 /// instance) where it is damaged.
 pub(super) fn read_rows(
-    transaction: &Transaction<'_>,
+    file: &Connection,
     rollup: &RollupTable,
     table: &str,
     condition: &str,
     parameters: &[i64],
 ) -> Result<Vec<Result<Loose, [i64; 3]>>, StoreError> {
-    let mut select = transaction.prepare_cached(&format!(
+    let mut select = file.prepare_cached(&format!(
         "SELECT minute, series_id, instance, {COLUMNS}, checksum FROM {table} WHERE {condition}"
     ))?;
     let rows = select.query_map(rusqlite::params_from_iter(parameters), |row| {

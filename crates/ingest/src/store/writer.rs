@@ -28,6 +28,7 @@ use crate::spans::Spans;
 use crate::told::journal::{Merged, Past, Untold};
 use crate::told::{Book, Pace, Row};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -654,9 +655,22 @@ pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let file = file.map_err(|error| StoreError::file(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(StoreError::InUse { path: dir.to_owned(), process: holder(&file) })
+        }
         Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file(&path, error)),
     }
+}
+
+/// The process that holds the lock of a file, as Linux lists locks: `1: FLOCK ADVISORY WRITE 4711 fe:00:1234 0 EOF`.
+fn holder(file: &File) -> Option<u32> {
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let mut locks = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let lock = locks.find(|lock| {
+        lock.get(1) == Some(&"FLOCK") && lock.get(5).is_some_and(|place| place.ends_with(&inode))
+    })?;
+    lock.get(4)?.parse().ok()
 }
 
 #[cfg(test)]
