@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Stops after this many seconds; 0 runs until Ctrl-C
     #[arg(long, env = "DURATION", default_value_t = 0)]
     duration: u64,
+    /// ClickHouse for the counters and the log, as clickhouse+http://user@host:8123/database; without it, files
+    #[arg(long, env = "STORE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    store: Option<String>,
     /// Directory for data and logs
     #[arg(long, env = "RUN_DIR", default_value = ".run")]
     directory: PathBuf,
@@ -58,8 +61,12 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
 
     println!("starting the ingest …");
     std::fs::create_dir_all(&home).map_err(|source| Error::File { path: home.clone(), source })?;
-    let mut ingest =
-        Ingest::start_at(ingest_address, &home.join("data"), &home.join("ingest.log"), Group::Own)?;
+    let store = options.store.iter().flat_map(|store| ["--store".to_owned(), store.clone()]);
+    let mut ingest = Ingest::start_with(
+        (ingest_address, &home.join("data"), &home.join("ingest.log")),
+        Group::Own,
+        &store.collect::<Vec<_>>(),
+    )?;
     println!("starting the demo upstream …");
     let upstream = Upstream::start_with(upstream_address, shop::answer)?;
     println!("starting Envoy …");

@@ -24,6 +24,8 @@ pub struct Ingest {
     data: PathBuf,
     log: PathBuf,
     group: Group,
+    /// Beside address and data.
+    arguments: Vec<String>,
     // Removed after the process is gone.
     _temporary: Option<TempDir>,
 }
@@ -46,10 +48,22 @@ impl Ingest {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_at(address: SocketAddr, data: &Path, log: &Path, group: Group) -> Result<Self> {
+        Self::start_with((address, data, log), group, &[])
+    }
+
+    /// The same with further arguments of `gatelens serve`, which a restart has as well.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        (address, data, log): (SocketAddr, &Path, &Path),
+        group: Group,
+        arguments: &[String],
+    ) -> Result<Self> {
         fs::create_dir_all(data).map_err(Error::file(data))?;
-        let (process, address) = spawn(address, data, log, group)?;
-        let (data, log) = (data.to_path_buf(), log.to_path_buf());
-        Ok(Self { process, address, data, log, group, _temporary: None })
+        let (process, address) = spawn((address, data, log), group, arguments)?;
+        let (data, log, arguments) = (data.to_path_buf(), log.to_path_buf(), arguments.to_vec());
+        Ok(Self { process, address, data, log, group, arguments, _temporary: None })
     }
 
     /// Starts by a command that becomes `gatelens serve`, on the data and the address that the command names.
@@ -61,7 +75,7 @@ impl Ingest {
         let log = temporary.path().join("ingest.log");
         let (process, address) = listen(command, &log, Group::Shared)?;
         let (data, group) = (PathBuf::new(), Group::Shared);
-        Ok(Self { process, address, data, log, group, _temporary: Some(temporary) })
+        Ok(Self { process, address, data, log, group, arguments: Vec::new(), _temporary: Some(temporary) })
     }
 
     /// Starts it again after [`stop`](Self::stop) or a kill, on the same data and the same port.
@@ -70,7 +84,8 @@ impl Ingest {
     /// As [`start`](Self::start).
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill()?;
-        (self.process, self.address) = spawn(self.address, &self.data, &self.log, self.group)?;
+        (self.process, self.address) =
+            spawn((self.address, &self.data, &self.log), self.group, &self.arguments)?;
         Ok(())
     }
 
@@ -145,9 +160,13 @@ impl Drop for Ingest {
     }
 }
 
-fn spawn(address: SocketAddr, data: &Path, log: &Path, group: Group) -> Result<(Process, SocketAddr)> {
+fn spawn(
+    (address, data, log): (SocketAddr, &Path, &Path),
+    group: Group,
+    arguments: &[String],
+) -> Result<(Process, SocketAddr)> {
     let mut command = Command::new(paths::gatelens()?);
-    command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(data);
+    command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(data).args(arguments);
     listen(command, log, group)
 }
 

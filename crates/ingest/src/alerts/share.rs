@@ -6,7 +6,7 @@
 
 use super::Alerts;
 use super::engine::{Note, lock};
-use super::file::{Named, Untold};
+use super::file::{Look, Named, Untold};
 use super::lease::{INTERVAL, Lease};
 use crate::auth::random;
 use crate::clickhouse::{AlertRow, ClickHouse};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Time between two looks at what others have changed.
-const LOOK: Duration = Duration::from_secs(2);
+const INTERVAL_OF_LOOKS: Duration = Duration::from_secs(2);
 /// Time that a replica which stops has to tell the others.
 const LEAVING: Duration = Duration::from_secs(3);
 
@@ -79,11 +79,11 @@ fn new_name(time: i64) -> String {
 
 impl Alerts {
     /// Takes over what others have told. The server's clock is so many milliseconds ahead.
-    fn take_over(&self, rows: &[AlertRow], ahead: i64, is_first: bool) -> Result<(), StoreError> {
+    fn take_over(&self, rows: &[AlertRow], ahead: i64, look: Look) -> Result<(), StoreError> {
         let is_new = {
             let mut file = lock(&self.file);
-            let is_new = file.merge(rows, ahead)?;
-            if is_first {
+            let is_new = file.merge(rows, ahead, look)?;
+            if look == Look::First {
                 file.tell_missing(rows, clock::now() / 1_000_000)?;
             }
             is_new
@@ -147,7 +147,7 @@ pub(crate) async fn exchange(alerts: Arc<Alerts>) {
         tokio::select! {
             // A server that refuses is not asked at once again.
             () = sharing.changed.notified(), if !fails => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(INTERVAL_OF_LOOKS) => {}
         }
     }
 }
@@ -161,8 +161,9 @@ async fn exchange_once(
     let term = sharing.term(Instant::now());
     let now = sharing.server.server_time().await?;
     let ahead = now - clock::now() / 1_000_000;
-    let (rows, is_first) = (sharing.server.alert_rows(*since).await?, since.is_none());
-    blocking(alerts, move |alerts| alerts.take_over(&rows, ahead, is_first)).await?;
+    let look = if since.is_none() { Look::First } else { Look::Later };
+    let rows = sharing.server.alert_rows(*since).await?;
+    blocking(alerts, move |alerts| alerts.take_over(&rows, ahead, look)).await?;
     *since = Some(now);
     tell(alerts, sharing, ahead).await?;
     if let Some(term) = term.filter(|term| *term != sharing.ready.load(Ordering::Acquire)) {

@@ -10,7 +10,7 @@ mod shared;
 
 pub(crate) use change::Change;
 pub(crate) use rows::{Delivery, EpochKey, Incident, Outcome, Recent, Stored};
-pub(crate) use shared::Untold;
+pub(crate) use shared::{Look, Untold};
 
 use super::deliver::Attempt;
 use crate::store::{APPLICATION_ID, StoreError, create_file, marks_of};

@@ -142,6 +142,14 @@ pub(super) enum Numbering {
     Shared,
 }
 
+/// Which look at what others have told it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The first since the start: damage may have taken rows of this file that it knew.
+    First,
+    Later,
+}
+
 /// A change that others do not know yet.
 pub(crate) struct Untold {
     change: i64,
@@ -215,12 +223,12 @@ impl AlertsFile {
 
     /// Takes over what others have changed, where no later change is known. Returns whether anything is new. The server's clock is
     /// ahead of that of this machine by so many milliseconds.
-    pub(crate) fn merge(&mut self, rows: &[AlertRow], ahead: i64) -> Result<bool, StoreError> {
+    pub(crate) fn merge(&mut self, rows: &[AlertRow], ahead: i64, look: Look) -> Result<bool, StoreError> {
         let mut is_new = false;
         let transaction = self.connection.transaction()?;
         for kind in &KINDS {
             for row in rows.iter().filter(|row| row.kind == kind.name) {
-                is_new |= merge(&transaction, kind, row, ahead)?;
+                is_new |= merge(&transaction, kind, row, ahead, look)?;
             }
         }
         transaction.commit()?;
@@ -276,12 +284,22 @@ fn read(connection: &Connection, kind: &Kind, name: &str) -> Result<Option<Strin
 }
 
 /// Takes over one row, unless a later change is known. Returns whether it is new.
-fn merge(connection: &Connection, kind: &Kind, row: &AlertRow, ahead: i64) -> Result<bool, StoreError> {
+fn merge(
+    connection: &Connection,
+    kind: &Kind,
+    row: &AlertRow,
+    ahead: i64,
+    look: Look,
+) -> Result<bool, StoreError> {
     let Some(key) = key_of(kind, &row.name) else { return Ok(false) };
     let mut find = connection.prepare_cached("SELECT version FROM versions WHERE kind = ? AND name = ?")?;
     let known: Option<i64> = find.query_row([&row.kind, &row.name], |row| row.get(0)).optional()?;
     let version = i64::try_from(row.version).unwrap_or(i64::MAX);
-    if known.is_some_and(|known| known >= version) {
+    let is_lost = || {
+        let may_be = look == Look::First && known == Some(version) && !row.value.is_empty();
+        Ok::<_, StoreError>(may_be && read(connection, kind, &row.name)?.is_none())
+    };
+    if known.is_some_and(|known| known >= version) && !is_lost()? {
         return Ok(false);
     }
     put_version(connection, row)?;
@@ -511,8 +529,8 @@ mod tests {
         assert!(a.due(FIRED).unwrap().is_empty());
         let rows = tell(&mut a);
         assert_eq!(a.due(FIRED).unwrap().len(), 1);
-        assert!(b.merge(&rows, 0).unwrap());
-        assert!(!b.merge(&rows, 0).unwrap(), "a repeat is nothing new");
+        assert!(b.merge(&rows, 0, Look::Later).unwrap());
+        assert!(!b.merge(&rows, 0, Look::Later).unwrap(), "a repeat is nothing new");
         assert!(b.untold(0).unwrap().is_empty(), "what others told is not told again");
         let all = Past { rule: None, from: i64::MIN, to: i64::MAX, before: i64::MAX, limit: 10 };
         assert_eq!(b.incidents(&all).unwrap(), a.incidents(&all).unwrap());
@@ -530,7 +548,7 @@ mod tests {
         let sent =
             Attempt { outcome: Outcome::Delivered, status: Some(200), error: None, reached: Vec::new() };
         b.attempted(delivery.id, &sent, FIRED + 1).unwrap();
-        a.merge(&tell(&mut b), 0).unwrap();
+        a.merge(&tell(&mut b), 0, Look::Later).unwrap();
         assert!(a.due(i64::MAX).unwrap().is_empty());
         assert_eq!(a.deliveries(i64::MAX, 10).unwrap()[0].status, Some(200));
     }
@@ -539,25 +557,42 @@ mod tests {
     fn the_later_change_holds_and_removals_are_told() {
         let [(_a, mut a), (_b, mut b)] = [open(), open()];
         a.put_text(Texts::Rules, "r", "first", 1).unwrap();
-        b.merge(&tell(&mut a), 0).unwrap();
+        b.merge(&tell(&mut a), 0, Look::Later).unwrap();
         // Both change it; the clock of the second is an hour behind that of the server.
         a.put_text(Texts::Rules, "r", "of a", 2).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(5));
         b.put_text(Texts::Rules, "r", "of b", 3).unwrap();
         let of_a = tell(&mut a);
-        b.merge(&of_a, 0).unwrap();
+        b.merge(&of_a, 0, Look::Later).unwrap();
         assert_eq!(rules(&b), [("r".to_owned(), "of b".to_owned())]);
         let of_b = tell(&mut b);
-        a.merge(&of_b, 0).unwrap();
+        a.merge(&of_b, 0, Look::Later).unwrap();
         assert_eq!(rules(&a), rules(&b));
         // A clock that is behind does not undo a removal of what it knows.
         a.remove_text(Texts::Rules, "r").unwrap();
         let untold = a.untold(-3_600_000).unwrap();
         assert_eq!((untold[0].row.value.as_str(), untold[0].row.version), ("", of_b[0].version + 1));
-        b.merge(&[untold[0].row.clone()], 0).unwrap();
+        b.merge(&[untold[0].row.clone()], 0, Look::Later).unwrap();
         assert!(rules(&b).is_empty());
-        b.merge(&of_a, 0).unwrap();
+        b.merge(&of_a, 0, Look::Later).unwrap();
         assert!(rules(&b).is_empty(), "an old row comes late");
+    }
+
+    #[test]
+    fn rows_that_damage_took_come_back_from_the_server() {
+        let [(_a, mut a), (b_directory, mut b)] = [open(), open()];
+        fire(&mut a);
+        a.put_text(Texts::Rules, "r", "{}", 1).unwrap();
+        let rows = tell(&mut a);
+        b.merge(&rows, 0, Look::First).unwrap();
+        // Not by a change of its own: what salvage could not read.
+        let damage = Connection::open(b_directory.path().join(ALERTS_FILE)).unwrap();
+        damage.execute_batch("DELETE FROM rules; DELETE FROM incidents").unwrap();
+        assert!(!b.merge(&rows, 0, Look::Later).unwrap());
+        assert!(b.merge(&rows, 0, Look::First).unwrap());
+        let all = Past { rule: None, from: i64::MIN, to: i64::MAX, before: i64::MAX, limit: 10 };
+        assert_eq!((rules(&b), b.incidents(&all).unwrap()), (rules(&a), a.incidents(&all).unwrap()));
+        assert!(b.untold(0).unwrap().is_empty());
     }
 
     #[test]
