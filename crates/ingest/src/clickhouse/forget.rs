@@ -213,7 +213,7 @@ impl ClickHouse {
     }
 
     /// Removes rows of a table, on all replicas of it.
-    async fn remove(&self, table: &str, condition: &str) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, table: &str, condition: &str) -> Result<(), StoreError> {
         if condition == "0" {
             return Ok(());
         }

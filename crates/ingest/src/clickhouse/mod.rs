@@ -38,7 +38,7 @@ pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use replicas::PRESENT;
 pub(crate) use report::Admits;
 pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
-pub(crate) use told::{PAGE as TOLD_PAGE, Place};
+pub(crate) use told::{Place, Told};
 pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;

@@ -1,13 +1,23 @@
 //! The table of rows that replicas tell each other.
 
-use super::ClickHouse;
-use crate::told::{MAX_NAME, MAX_VALUE, Row as ToldRow};
+use super::{ClickHouse, quoted};
+use crate::store::{Deed, Selection, StoreError};
+use crate::told::{Book, Kind, MAX_NAME, MAX_VALUE, Row as ToldRow};
 use clickhouse::Row;
 use clickhouse::error::Error;
+use clickhouse::query::Query;
 use serde::{Deserialize, Serialize};
 
-/// Rows of an answer.
-pub(crate) const PAGE: usize = 1_000;
+/// Rows of a page, and bytes of values after which it ends.
+const PAGE: usize = 1_000;
+const PAGE_BYTES: usize = 8 << 20;
+
+/// Some rows of others, in the order that was asked for.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) rows: Vec<(Place, ToldRow)>,
+    pub(crate) is_last: bool,
+}
 
 #[derive(Row, Serialize)]
 struct Inserted {
@@ -72,27 +82,26 @@ impl ClickHouse {
         self.insert("told", &rows).await
     }
 
+    /// Removes what any replica has told about data to forget.
+    pub(crate) async fn forget_told(&self, selection: &Selection, deed: Deed) -> Result<(), StoreError> {
+        match about(selection) {
+            Some(condition) if deed == Deed::Remove => self.remove("told", &condition).await,
+            _ => Ok(()),
+        }
+    }
+
     /// A page of what all other replicas have told of a kind, by key.
-    pub(crate) async fn told_of(
-        &self,
-        replica: &str,
-        kind: &str,
-        after: &Place,
-    ) -> Result<Vec<(Place, ToldRow)>, Error> {
+    pub(crate) async fn told_of(&self, replica: &str, kind: &str, after: &Place) -> Result<Told, Error> {
         let page = format!(
             "SELECT {COLUMNS} FROM told FINAL WHERE {FITTING} AND kind = ? AND replica != ? AND (name, replica) > (?, ?)
              ORDER BY name, replica LIMIT {PAGE}"
         );
         let page = self.client.query(&page).bind(kind).bind(replica).bind(&after.name).bind(&after.replica);
-        Ok(page.fetch_all::<Found>().await?.into_iter().map(Found::split).collect())
+        Told::read(page).await
     }
 
     /// A page of what other replicas have told after a place, by time.
-    pub(crate) async fn told_after(
-        &self,
-        replica: &str,
-        after: &Place,
-    ) -> Result<Vec<(Place, ToldRow)>, Error> {
+    pub(crate) async fn told_after(&self, replica: &str, after: &Place) -> Result<Told, Error> {
         let at = after.at;
         let page = format!(
             "SELECT {COLUMNS} FROM told
@@ -102,8 +111,39 @@ impl ClickHouse {
         );
         let page = self.client.query(&page).bind(replica);
         let page = page.bind(&after.kind).bind(&after.name).bind(&after.replica);
-        Ok(page.fetch_all::<Found>().await?.into_iter().map(Found::split).collect())
+        Told::read(page).await
     }
+}
+
+/// A condition on rows that are about data to forget: as the files forget it, instances and their environments where no
+/// consumer is given, and consumers where no instance is.
+fn about(selection: &Selection) -> Option<String> {
+    let is = |place: usize, value: &Option<String>| {
+        value.as_ref().map(|value| format!("JSONExtractString(name, {place}) = {}", quoted(value)))
+    };
+    let all =
+        |conditions: Vec<Option<String>>| conditions.into_iter().flatten().collect::<Vec<_>>().join(" AND ");
+    let Selection { instance, environment, consumer } = selection;
+    let mut any = Vec::new();
+    if consumer.is_none() {
+        let of_gateway = |kind: &&&Kind| kind.key.first().is_some_and(|column| column.name == "instance");
+        let kinds = Book::ALL.into_iter().flat_map(|book| book.kinds().iter().filter(of_gateway));
+        let kinds: Vec<_> = kinds.map(|kind| quoted(kind.name)).collect();
+        let of_these = Some(format!("kind IN ({})", kinds.join(", ")));
+        any.push(all(vec![of_these, is(1, instance), is(3, environment)]));
+        let is_gateway = instance.as_ref().map(|_| "JSONExtractString(name, 1) = 'gateway'".to_owned());
+        let of_uptime = Some("kind = 'uptime'".to_owned());
+        any.push(all(vec![of_uptime, is_gateway, is(5, instance), is(4, environment)]));
+    }
+    if instance.is_none() {
+        any.push(all(vec![Some("kind = 'consumers'".to_owned()), is(4, consumer), is(2, environment)]));
+    }
+    if selection.whole_environment().is_some() {
+        let of_routes = Some("kind IN ('patterns', 'pattern_places')".to_owned());
+        any.push(all(vec![of_routes, is(2, environment)]));
+    }
+    let any: Vec<_> = any.into_iter().map(|condition| format!("({condition})")).collect();
+    Some(any.join(" OR ")).filter(|condition| !condition.is_empty() && !selection.is_empty())
 }
 
 /// Values that are too long for any replica of ours are not fetched, and the row is refused when it is merged.
@@ -111,6 +151,22 @@ const COLUMNS: &str = "kind, name, replica, if(length(told.value) > 1048576, '',
     toUnixTimestamp64Milli(told.at) AS at";
 const FITTING: &str = "length(name) <= 16384 AND length(replica) <= 64";
 const _: () = assert!(MAX_NAME == 16_384 && MAX_VALUE == 1_048_576);
+
+impl Told {
+    async fn read(page: Query) -> Result<Self, Error> {
+        let mut found = page.fetch::<Found>()?;
+        let (mut page, mut bytes) = (Self::default(), 0);
+        while bytes < PAGE_BYTES {
+            let Some(row) = found.next().await? else {
+                page.is_last = page.rows.len() < PAGE;
+                break;
+            };
+            bytes += row.value.len();
+            page.rows.push(row.split());
+        }
+        Ok(page)
+    }
+}
 
 impl Found {
     fn split(self) -> (Place, ToldRow) {

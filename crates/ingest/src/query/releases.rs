@@ -1,6 +1,6 @@
 //! `releases`: when services began to run other versions and gateways other configurations, the latest first.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Reader};
 use super::filter::Filter;
 use super::params::Params;
 use super::range::{Range, rfc3339};
@@ -22,9 +22,12 @@ pub(crate) struct ReleasesQuery {
     filter: Filter,
     kind: Option<String>,
     limit: usize,
-    /// Only releases before this number.
-    before: i64,
+    /// The last release of the page before.
+    after: Option<Place>,
 }
+
+/// A place in the order of releases: when it was first seen, its kind and its number.
+type Place = (i64, String, i64);
 
 /// The answer to [`ReleasesQuery`].
 #[derive(Serialize)]
@@ -69,26 +72,33 @@ impl ReleasesQuery {
                 Err(QueryError::parameter("kind", message))
             }
         });
-        let before = |text: &str| Cursor::parse(text, |rest| rest.number());
+        let place = |rest: &mut Reader<'_>| Some((rest.number()?, rest.text()?, rest.number()?));
         Ok(Self {
             range: Range::read_any(&params, now)?,
             filter: Filter::read(&params)?,
             kind: kind.transpose()?,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
-            before: params.one("cursor")?.map(before).transpose()?.unwrap_or(i64::MAX),
+            after: params.one("cursor")?.map(|text| Cursor::parse(text, place)).transpose()?,
         })
     }
 
     /// The answer out of the store.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Releases, QueryError> {
         let file = super::open_counts(directory, limits.query_timeout)?;
+        // Not by number: releases that other replicas have noted come later than they were seen.
         let mut select = file.prepare(
             "SELECT id, kind, service, environment, value, previous, first_seen FROM releases
-             WHERE id < ?1 AND first_seen >= ?2 AND first_seen < ?3 AND (?4 IS NULL OR kind = ?4)
-             ORDER BY id DESC",
+             WHERE first_seen >= ?1 AND first_seen < ?2 AND (?3 IS NULL OR kind = ?3)
+               AND (?4 IS NULL OR first_seen < ?4 OR first_seen = ?4 AND (kind > ?5 OR kind = ?5 AND id < ?6))
+             ORDER BY first_seen DESC, kind, id DESC",
         )?;
-        let mut found = select.query(params![self.before, self.range.from, self.range.to, self.kind])?;
+        let (time, kind, id) = match &self.after {
+            Some((time, kind, id)) => (Some(time), Some(kind), Some(id)),
+            None => (None, None, None),
+        };
+        let mut found = select.query(params![self.range.from, self.range.to, self.kind, time, kind, id])?;
         let mut rows: Vec<Row> = Vec::new();
+        let mut last_seen = 0;
         while let Some(row) = found.next()? {
             let (service, environment): (String, String) = (row.get(2)?, row.get(3)?);
             // A release is none of one instance, which is therefore no parameter.
@@ -96,10 +106,13 @@ impl ReleasesQuery {
                 continue;
             }
             if rows.len() == self.limit {
-                let next = rows.last().map(|last| Cursor::default().number(last.id).to_text());
+                let next = rows.last().map(|last| {
+                    Cursor::default().number(last_seen).text(&last.kind).number(last.id).to_text()
+                });
                 return Ok(Releases { rows, next });
             }
             let id = row.get(0)?;
+            last_seen = row.get(6)?;
             let mut gateways = gateways(&file, id)?;
             let gateways_total = gateways.len();
             gateways.truncate(MAX_GATEWAYS);
@@ -110,7 +123,7 @@ impl ReleasesQuery {
                 environment,
                 value: row.get(4)?,
                 previous: row.get(5)?,
-                first_seen: rfc3339(row.get(6)?),
+                first_seen: rfc3339(last_seen),
                 gateways,
                 gateways_total,
             });

@@ -361,6 +361,13 @@ fn remove_gateways(file: &Connection) -> Result<(), StoreError> {
                (SELECT instance, epoch, environment FROM temp.doomed_gateways WHERE NOT at_work)"
         ))?;
     }
+    // Only a replica has it.
+    if file.table_exists(None, "accepted_elsewhere")? {
+        file.execute_batch(
+            "DELETE FROM accepted_elsewhere WHERE (instance, epoch, environment) IN
+               (SELECT instance, epoch, environment FROM temp.doomed_gateways WHERE NOT at_work)",
+        )?;
+    }
     releases::remove_gateways(file, gone)?;
     file.execute_batch(&format!("DELETE FROM gateways WHERE id IN ({gone})"))?;
     // Rows that others have counted in, too, name the instance by its number only.

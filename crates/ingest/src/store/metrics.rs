@@ -32,6 +32,7 @@ use crate::model::{
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use crate::told::journal::Past;
+use gatelens_routes::Patterns;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -52,17 +53,17 @@ pub(super) struct Metrics {
     directory: Arc<DataDir>,
     pub(super) connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
-    series: HashMap<SeriesKey, i64>,
+    pub(super) series: HashMap<SeriesKey, i64>,
     admission: Arc<Admission>,
     pub(super) consumers: Consumers,
     instances: Instances,
     /// `None` where they must be read from the file.
     changes: Option<Changes>,
-    releases: Releases,
+    pub(super) releases: Releases,
     heartbeats: Heartbeats,
     sums: sums::Progress,
     /// Written here only, after the commit.
-    patterns: Arc<KnownPatterns>,
+    pub(super) patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
     taught: learning::Counted,
     /// Where counts are on a server.
@@ -258,13 +259,24 @@ impl Metrics {
     /// nanoseconds.
     pub(super) fn learn(&mut self, lesson: Lesson, now: i64) -> Result<(), StoreError> {
         let Lesson { scope, patterns, requests } = lesson;
-        let learned = Learned::new(patterns, requests);
+        let learned = self.with_known(&scope, patterns, requests);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         patterns::put(&transaction, &scope, &learned, now)?;
         patterns::fold(&transaction, &scope, &learned, &self.series)?;
         transaction.commit()?;
         self.patterns.put(scope, Arc::new(learned));
         Ok(())
+    }
+
+    /// What was learned, with what other replicas have learned.
+    fn with_known(&self, scope: &Scope, mut patterns: Patterns, requests: u64) -> Learned {
+        match self.patterns.get(scope).filter(|_| self.is_telling) {
+            Some(known) => {
+                patterns.merge(&known.patterns);
+                Learned::new(patterns, known.requests.max(requests))
+            }
+            None => Learned::new(patterns, requests),
+        }
     }
 
     /// Stores shapes, routes and their changes. Returns the keys of shapes that were stored before and are not there any

@@ -59,10 +59,11 @@ pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
+pub(crate) use releases::SAME_TIME as SAME_RELEASE;
 pub(crate) use requests::{day_files, day_of, day_of_file};
-#[cfg(test)]
-pub(crate) use schema::open_requests;
 pub(crate) use schema::{APPLICATION_ID, METRICS_FILE, marks_of, open_other, open_read};
+#[cfg(test)]
+pub(crate) use schema::{open_metrics, open_requests};
 pub(crate) use series::Followed;
 pub(crate) use uptime::{BOUND_PERCENT, Due, Judged, Probed, Traffic, trim_results as trim_probe_results};
 pub(crate) use verify::{Bad, file as verify_file};

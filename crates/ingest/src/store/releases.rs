@@ -52,7 +52,7 @@ const MAX_KNOWN: usize = 20_000;
 /// The latest releases of a scope among which a gateway without a past finds its own.
 const LATEST: i64 = 20;
 /// Two epochs belong to the same time if their last reports are not further apart, in nanoseconds.
-const SAME_TIME: i64 = 180_000_000_000;
+pub(crate) const SAME_TIME: i64 = 180_000_000_000;
 
 /// What the epochs of gateways last named, by their rows.
 #[derive(Debug, Default)]

@@ -2,11 +2,14 @@
 
 use super::StoreError;
 use super::metrics::Metrics;
+use super::patterns as stored;
 use super::requests::Requests;
 use super::writer::Telling;
 use crate::model::ConsumerKey;
 use crate::told::journal::{self, Merged, Past, Untold};
-use crate::told::{Book, Fields, Pace, Row, kinds};
+use crate::told::{Fields, Pace, Row, kinds};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 impl Metrics {
     /// Does what is asked for at `now`, in Unix nanoseconds.
@@ -28,18 +31,31 @@ impl Metrics {
     }
 
     fn take_told(&mut self, rows: &[Row], now: i64) -> Result<Merged, StoreError> {
-        let Self { connection, consumers, .. } = self;
-        let mut taken = Vec::new();
-        let merged = journal::merge(connection, Book::Counters.kinds(), rows, now, |_, merged| {
-            taken = merged;
+        let Self { connection, consumers, patterns, series, releases, .. } = self;
+        let (mut counted, mut learned) = (Vec::new(), HashMap::new());
+        let done = journal::merge(connection, kinds::COUNTERS, rows, now, |transaction, merged| {
+            for (kind, fields) in merged {
+                if kind.name == kinds::CONSUMERS.name {
+                    counted.push((consumer(&fields), fields.integer("last_seen")));
+                } else if kind.name == kinds::PATTERNS.name {
+                    let scope = kinds::scope(&fields);
+                    if let Some(all) = stored::load_of(transaction, &scope)? {
+                        let in_force = patterns.get(&scope);
+                        if in_force.is_none_or(|known| known.text != all.text) {
+                            stored::fold(transaction, &scope, &all, series)?;
+                        }
+                        learned.insert(scope, Arc::new(all));
+                    }
+                }
+            }
             Ok(())
         })?;
-        for (kind, fields) in taken {
-            if kind.name == kinds::CONSUMERS.name {
-                consumers.merged(consumer(&fields), fields.integer("last_seen"));
-            }
+        counted.into_iter().for_each(|(key, last_seen)| consumers.merged(key, last_seen));
+        learned.into_iter().for_each(|(scope, all)| patterns.put(scope, all));
+        if done.kinds.contains(kinds::RELEASES.name) {
+            releases.forget();
         }
-        Ok(merged)
+        Ok(done)
     }
 }
 

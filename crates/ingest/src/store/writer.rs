@@ -343,6 +343,7 @@ impl Writers {
         if let Some(server) = &self.server {
             all.requests_logged += server.forget_log(selection, deed).await?;
             let counted = server.forget_counts(selection, deed).await?;
+            server.forget_told(selection, deed).await?;
             (all.series, all.requests_counted) = (counted.series, counted.requests_counted);
             // Counts are kept by gateway: those of others stay.
             all.shared_series = 0;

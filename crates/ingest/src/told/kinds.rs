@@ -5,11 +5,15 @@
 
 mod log;
 mod people;
+mod releases;
+mod routes;
 mod senders;
 mod uptime;
 
 use super::Kind;
 pub(crate) use people::CONSUMERS;
+pub(crate) use releases::RELEASES;
+pub(crate) use routes::{PATTERNS, scope};
 
 /// Those of `metrics.db`. A kind stands behind those that it refers to: a replica that starts reads them in this order.
 pub(crate) const COUNTERS: &[&Kind] = &[
@@ -24,6 +28,9 @@ pub(crate) const COUNTERS: &[&Kind] = &[
     &people::AUDIT,
     &uptime::UPTIME,
     &uptime::PROBE_RESULTS,
+    &RELEASES,
+    &PATTERNS,
+    &routes::PATTERN_PLACES,
     &log::ACCEPTED_ELSEWHERE,
 ];
 

@@ -15,6 +15,8 @@ pub(crate) mod journal;
 pub(crate) mod kinds;
 mod row;
 mod share;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use row::{Column, Fields, MAX_NAME, MAX_VALUE, Row};
 pub(crate) use share::{Books, Sharing};
@@ -110,12 +112,17 @@ impl Book {
 
 impl From<rusqlite::Error> for Unmerged {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+            OperationInterrupted, OutOfMemory, ReadOnly, SystemIoFailure,
+        };
         match error.sqlite_error_code() {
-            // The statement refuses the row, and no other one.
-            Some(rusqlite::ErrorCode::ConstraintViolation | rusqlite::ErrorCode::TypeMismatch) => {
-                Self::Unfit(error.to_string())
-            }
-            _ => Self::Failed(error.into()),
+            Some(
+                CannotOpen | DatabaseBusy | DatabaseCorrupt | DatabaseLocked | DiskFull | NotADatabase
+                | OperationInterrupted | OutOfMemory | ReadOnly | SystemIoFailure,
+            ) => Self::Failed(error.into()),
+            // The statement refuses the row, and no other one: one row must not keep all that follow.
+            _ => Self::Unfit(error.to_string()),
         }
     }
 }

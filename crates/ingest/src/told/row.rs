@@ -77,8 +77,8 @@ impl Column {
             Type::Integer => json.as_i64().map(Value::Integer),
             Type::Time => {
                 let time = json.as_i64().ok_or_else(unfit)?;
-                if time > now.saturating_add(MAX_AHEAD) {
-                    return Err(format!("its {} is in the future", self.name));
+                if time < 0 || time > now.saturating_add(MAX_AHEAD) {
+                    return Err(format!("its {} is before 1970 or in the future", self.name));
                 }
                 Some(Value::Integer(time))
             }
@@ -119,6 +119,14 @@ impl Fields {
         match self.get(name) {
             Value::Text(text) => text,
             _ => "",
+        }
+    }
+
+    /// A column that is a text or absent.
+    pub(crate) fn maybe_text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Value::Text(text) => Some(text),
+            _ => None,
         }
     }
 

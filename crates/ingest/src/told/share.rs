@@ -2,7 +2,7 @@
 
 use super::journal::{Merged, Past, Untold};
 use super::{Book, Pace, Row};
-use crate::clickhouse::{ClickHouse, Place, TOLD_PAGE};
+use crate::clickhouse::{ClickHouse, Place, Told};
 use crate::store::{DataDir, Refused, StoreError, Writers, create_file};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
@@ -102,10 +102,10 @@ impl Sharing {
         let mut after = Place::default();
         loop {
             let page = self.server.told_of(&self.replica, kind, &after).await.map_err(StoreError::from)?;
-            let is_last = page.len() < TOLD_PAGE;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Told { rows, is_last } = page;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
             after = last.clone();
-            self.books.take(book, page.into_iter().map(|(_, row)| row).collect()).await?;
+            self.books.take(book, rows.into_iter().map(|(_, row)| row).collect()).await?;
             if is_last {
                 return Ok(());
             }
@@ -179,7 +179,7 @@ impl Sharing {
         let mut after = Place::at(self.looked_at.saturating_sub(OVERLAP));
         loop {
             let page = self.server.told_after(&self.replica, &after).await.map_err(StoreError::from)?;
-            let is_last = page.len() < TOLD_PAGE;
+            let Told { rows: page, is_last } = page;
             if let Some((last, _)) = page.last() {
                 after = last.clone();
             }
