@@ -122,6 +122,8 @@ fn replicas_answer_what_one_file_answers() {
         for answer in [0, 2] {
             remove(&mut answers[answer], &["first_seen", "last_seen", "since"]);
         }
+        // A file does not take an earlier count over the time of a name that came first; two replicas merge both.
+        remove(&mut answers[1], &["first_seen"]);
         let gateways = answers[0]["rows"].as_array_mut().unwrap();
         gateways.sort_by_key(|row| row["instance"].to_string());
         answers
