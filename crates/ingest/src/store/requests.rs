@@ -98,8 +98,11 @@ impl Requests {
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         let files = std::iter::once(&self.today).chain(self.others.values());
         // Files whose newest timestamp is unreadable are ignored.
-        let newest = files.filter_map(|file| newest(file).ok()?).max();
-        let Some(newest) = newest else { return Ok(Pruned::Done) };
+        let latest = |of: fn(&Connection) -> rusqlite::Result<Option<i64>>| {
+            files.clone().filter_map(|file| of(file).ok()?).max()
+        };
+        // Where a server has the requests, there are senders alone.
+        let Some(newest) = latest(newest).or_else(|| latest(last_sender)) else { return Ok(Pruned::Done) };
         let now = newest.min(now);
         let oldest = day_of(before(now, retention.requests));
         // The newest count in a file that is removed is already as old as the log that is kept.
@@ -338,6 +341,11 @@ fn open_others(directory: &DataDir, today: Date) -> Result<BTreeMap<Date, Connec
 /// The start of the latest request in a file.
 fn newest(file: &Connection) -> rusqlite::Result<Option<i64>> {
     file.query_row("SELECT max(t1) FROM chunks", [], |row| row.get(0))
+}
+
+/// When a sender was seen last.
+fn last_sender(file: &Connection) -> rusqlite::Result<Option<i64>> {
+    file.query_row("SELECT max(last_seen) FROM gateways", [], |row| row.get(0))
 }
 
 /// Whether a file may be set aside: under this name, a database of another program is as useless as a damaged one.
