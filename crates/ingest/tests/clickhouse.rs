@@ -335,3 +335,62 @@ fn old_minutes_go_and_their_half_hours_stay() {
     assert_eq!(requests("from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z"), 2);
     assert_eq!(requests("from=2026-06-25T00:00:00Z&to=2026-06-26T00:00:00Z"), 1);
 }
+
+/// A late report makes what its block added larger, and what the next block added smaller: while the one is closed again and the other
+/// is not, their minutes do not fit together.
+#[test]
+fn a_late_report_counts_once_while_blocks_are_closed_again() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let mut service = Service::on_store(store.clone());
+    let send = |service: &Service, sequence: u64, minute: u64, requests: usize| {
+        let body =
+            Frame::at(NOON + minute * MINUTE).of(&vec![made("/a", 200, 0.1); requests]).encode_to_vec();
+        assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, sequence), &body).status, 200);
+    };
+    let requests = |service: &Service| {
+        service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"].as_u64().unwrap()
+    };
+    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
+    let closed = |since: &str| {
+        let statement =
+            format!("SELECT count() FROM {database}.blocks FINAL WHERE is_closed AND closed_at > {since}");
+        let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
+        answer.body_mut().read_to_string().unwrap().trim().parse::<u64>().unwrap()
+    };
+    let wait_until = |what: &str, holds: &mut dyn FnMut() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    for (sequence, minute, requests) in [(1, 0, 10), (2, 22, 30), (3, 33, 40)] {
+        send(&service, sequence, minute, requests);
+    }
+    // Each start closes what is over.
+    service.restart(|_| ());
+    wait_until("three blocks are closed", &mut || closed("0") == 3);
+    assert_eq!(requests(&service), 40);
+
+    send(&service, 4, 11, 20);
+    let third = format!("reported WHERE block = {}", (NOON / MINUTE + 22) / 10);
+    let refused = ClickHouseTarget { kind: "INSERT", containing: third, times: 1_000 };
+    server.fault(ClickHouseFault::Refuse(252, "TOO_MANY_PARTS"), &refused).unwrap();
+    service.restart(|_| ());
+    wait_until("the block of the late report is closed, too", &mut || closed("0") == 4);
+    assert_eq!(requests(&service), 40);
+    let by_minute = service.json(&format!("/api/v1/timeseries?{RANGE}&step=60"));
+
+    server.clear_faults().unwrap();
+    let before = "now64(3)";
+    let mut answer = ureq::post(server.url()).send(format!("SELECT toString({before})").as_bytes()).unwrap();
+    let before = format!("'{}'", answer.body_mut().read_to_string().unwrap().trim());
+    service.restart(|_| ());
+    wait_until("those behind it are closed again", &mut || {
+        assert_eq!(requests(&service), 40);
+        closed(&before) >= 2
+    });
+    assert_eq!(requests(&service), 40);
+    assert_eq!(service.json(&format!("/api/v1/timeseries?{RANGE}&step=60"))["series"], by_minute["series"]);
+}

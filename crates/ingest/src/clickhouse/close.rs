@@ -119,6 +119,12 @@ struct Block {
     block: u32,
 }
 
+/// The first block of which a question reads what was reported, and the closed one before it, of which it reads the states.
+pub(super) struct Border {
+    pub(super) open: u32,
+    pub(super) closed: u32,
+}
+
 impl ClickHouse {
     /// Closes blocks as they end, until the service does.
     pub(crate) async fn keep_closing(self: Arc<Self>) {
@@ -139,17 +145,26 @@ impl ClickHouse {
         let due = format!(
             "SELECT r.block AS block
              FROM (SELECT block, max(received_at) AS received FROM reported WHERE block < {over} GROUP BY block) AS r
-             LEFT JOIN (SELECT block, max(closed_at) AS closed FROM blocks GROUP BY block) AS b ON b.block = r.block
+             LEFT JOIN (SELECT block, maxIf(closed_at, is_closed) AS closed FROM blocks GROUP BY block) AS b ON b.block = r.block
              WHERE b.closed < r.received + INTERVAL 30 SECOND
              ORDER BY block LIMIT 1"
         );
-        let Some(first) = self.client.query_raw(&due).fetch_optional::<Block>().await? else { return Ok(()) };
+        let due = self.client.query_raw(&due).fetch_optional::<Block>().await?.map(|due| due.block);
+        // One that a replica has begun to close again, or that stands behind such a one.
+        let reopened = self.reopened().await?;
+        let Some(first) = due.into_iter().chain(reopened).min() else { return Ok(()) };
+        if due == Some(first) {
+            // Until all of them are closed again, their minutes do not fit together.
+            let reopen = format!(
+                "INSERT INTO blocks (block, is_closed) SELECT {first}, false FROM blocks AS b WHERE b.block >= {first} LIMIT 1"
+            );
+            self.client.query_raw(&reopen).execute().await?;
+        }
         let following = format!(
             "SELECT DISTINCT block FROM (
-                 SELECT block FROM reported WHERE block >= {0} AND block < {over}
-                 UNION ALL SELECT block FROM blocks WHERE block >= {0}
-             ) ORDER BY block",
-            first.block
+                 SELECT block FROM reported WHERE block >= {first} AND block < {over}
+                 UNION ALL SELECT block FROM blocks WHERE block >= {first}
+             ) ORDER BY block"
         );
         for Block { block } in self.client.query_raw(&following).fetch_all::<Block>().await? {
             self.close(block).await?;
@@ -233,12 +248,36 @@ impl ClickHouse {
         Ok(self.client.query_raw(&last).fetch_one::<Block>().await?.block)
     }
 
-    /// The first block that is not closed: all before it are in `minutes`.
+    /// The first block that is being closed again. The blocks behind one that was closed again are, too, until they are closed later
+    /// than it.
+    async fn reopened(&self) -> Result<Option<u32>, Error> {
+        // A report that is later counts in the present.
+        let late = self.late_minutes / MINUTES + 2 * BLOCKS_OF_A_DAY;
+        let first = format!(
+            "SELECT min(block) AS block FROM (
+                 SELECT block, is_whole, last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
+                 FROM (
+                     SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS last FROM blocks AS b
+                     WHERE b.block + {late} > (SELECT max(block) FROM blocks) GROUP BY block
+                 )
+             ) WHERE NOT is_whole OR last < earlier"
+        );
+        let Block { block } = self.client.query_raw(&first).fetch_one::<Block>().await?;
+        Ok((block > 0).then_some(block))
+    }
+
+    /// Where the minutes end that are added up: all before are in `minutes`.
+    pub(super) async fn border(&self) -> Result<Border, Error> {
+        if let Some(open) = self.reopened().await? {
+            return Ok(Border { open, closed: self.closed_before(open).await? });
+        }
+        let closed = self.closed_before(u32::MAX).await?;
+        Ok(Border { open: if closed == 0 { 0 } else { closed + 1 }, closed })
+    }
+
+    /// The first block that is not closed.
     pub(super) async fn open_block(&self) -> Result<u32, Error> {
-        Ok(match self.closed_before(u32::MAX).await? {
-            0 => 0,
-            last => last + 1,
-        })
+        Ok(self.border().await?.open)
     }
 
     /// Removes reports and states that no closed block needs any more.

@@ -2,7 +2,7 @@
 //! for the embedded store.
 
 use super::ClickHouse;
-use super::close::{HALF_HOUR, NUMBERS, changes, columns, first_minute};
+use super::close::{Border, HALF_HOUR, NUMBERS, changes, columns, first_minute};
 use super::report::Buckets;
 use super::series::{Series, kind_of};
 use crate::error::QueryError;
@@ -96,8 +96,8 @@ impl Snapshot {
     pub(super) async fn of(server: &ClickHouse) -> Result<Self, Error> {
         server.refresh_series().await?;
         let series = Arc::clone(&server.series().all);
-        let open = server.open_block().await?;
-        Ok(Self { series, open, closed: open.saturating_sub(1) })
+        let Border { open, closed } = server.border().await?;
+        Ok(Self { series, open, closed })
     }
 
     /// A statement for rows of some minutes with the code of their series; `None` where no series has one. Series that differ only in

@@ -180,7 +180,8 @@ PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, change)"
 const BLOCKS: &str = "
 CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
-    closed_at DateTime64(3) DEFAULT now64(3)
+    closed_at DateTime64(3) DEFAULT now64(3),
+    is_closed Bool DEFAULT true         -- false: it is being closed again since then
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
 
 /// A row each time that series were removed: what replicas know of them must be read anew.
