@@ -34,7 +34,7 @@ const KINDS: { kind: Kind; title: string }[] = [
   { kind: 'route', title: 'Routes' },
 ];
 const LIMIT = 50;
-const SUMMARIES = { up: 'Everything is up', degraded: 'Something is degraded', down: 'Something is down', unknown: 'Nothing was seen in the last hour' } as const;
+const SUMMARIES = { up: 'Everything is up', degraded: 'Something is degraded', down: 'Something is down', unknown: 'Nothing is known of the last hour' } as const;
 
 export function StatusView({ period, live, params }: ViewProps) {
   const chosen: SpanName = params.get('span') === 'hours' ? 'hours' : 'days';
