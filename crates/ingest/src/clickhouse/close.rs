@@ -173,7 +173,7 @@ impl ClickHouse {
     }
 
     async fn close(&self, block: u32) -> Result<(), StoreError> {
-        let before = self.states_before(block).await?;
+        let before = self.closed_before(block).await?;
         let names = plain();
         let changes = changes(&format!("block = {block}"), before, "");
         let insert = format!(
@@ -248,14 +248,6 @@ impl ClickHouse {
         Ok(self.client.query_raw(&last).fetch_one::<Block>().await?.block)
     }
 
-    /// The block with the states before another one. Before the first there is none, except that forgetting leaves states there.
-    async fn states_before(&self, block: u32) -> Result<u32, Error> {
-        Ok(match self.closed_before(block).await? {
-            0 => block.saturating_sub(1),
-            closed => closed,
-        })
-    }
-
     /// The first block that is being closed again. The blocks behind one that was closed again are, too, until they are closed later
     /// than it.
     async fn reopened(&self) -> Result<Option<u32>, Error> {
@@ -277,7 +269,7 @@ impl ClickHouse {
     /// Where the minutes end that are added up: all before are in `minutes`.
     pub(super) async fn border(&self) -> Result<Border, Error> {
         if let Some(open) = self.reopened().await? {
-            return Ok(Border { open, closed: self.states_before(open).await? });
+            return Ok(Border { open, closed: self.closed_before(open).await? });
         }
         let closed = self.closed_before(u32::MAX).await?;
         Ok(Border { open: if closed == 0 { 0 } else { closed + 1 }, closed })

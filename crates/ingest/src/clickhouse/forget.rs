@@ -147,7 +147,9 @@ impl ClickHouse {
             // a late report takes those of the block before.
             let first = closed.saturating_sub(LATE_BLOCKS);
             let (names, largest) = (plain(), largest());
-            for block in first..=closed.saturating_add(u32::from(closed > 0)) {
+            // The first block, when it is closed again, takes those of block 0.
+            let next = first.max(1)..=closed.saturating_add(u32::from(closed > 0));
+            for block in std::iter::once(0).chain(next) {
                 let settle = format!(
                     "INSERT INTO states (block, stream, sender, series, instance, last_minute, {names})
                      SELECT {block}, stream, any(sender), any(series), any(instance), max(last_minute), {largest}
