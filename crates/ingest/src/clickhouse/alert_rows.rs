@@ -1,7 +1,6 @@
 //! What replicas share of `alerts.db`: a row for each of its rows, of which the highest version holds.
 
-use super::ClickHouse;
-use super::replicas::in_time;
+use super::{ClickHouse, in_time};
 use crate::store::StoreError;
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};

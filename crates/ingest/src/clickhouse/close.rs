@@ -6,9 +6,7 @@
 use super::ClickHouse;
 use crate::clock;
 use crate::store::StoreError;
-use clickhouse::Row;
 use clickhouse::error::Error;
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +66,29 @@ pub(super) fn largest() -> String {
     columns(|name| format!("max({name}) AS {name}"), |name| format!("maxMap({name}) AS {name}"))
 }
 
+fn sums() -> String {
+    columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"))
+}
+
+/// A statement that adds up rows of `minutes` or `half_hours` by classes of series. The conditions are on rows of series, on series,
+/// and on `class`, a pair of kind and number.
+pub(super) fn class_sums(table: &str, of_rows: &str, of_series: &str, of_classes: &str) -> String {
+    let (names, sums) = (plain(), sums());
+    let (stream, none) = if table == "minutes" { (", stream", ", 0") } else { ("", "") };
+    format!(
+        "INSERT INTO {table} (kind, minute, series, instance{stream}, version, {names})
+         SELECT class.1, m.minute, class.2, m.instance{none}, sum(m.version), {sums}
+         FROM (SELECT * FROM {table} FINAL WHERE kind = 0 AND {of_rows}) AS m
+         INNER JOIN (
+             SELECT id, [(1, any(without_both)), (2, any(without_consumer)), (3, any(without_route))] AS classes
+             FROM series WHERE {of_series} GROUP BY id
+         ) AS s ON s.id = m.series
+         ARRAY JOIN s.classes AS class
+         WHERE {of_classes}
+         GROUP BY class, m.minute, m.instance"
+    )
+}
+
 /// A statement for what each minute of some blocks added: those that `blocks` takes, where `before` is the closed block of
 /// which the states are known. `series` takes the numbers of series; empty for all.
 pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
@@ -114,11 +135,6 @@ pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
     )
 }
 
-#[derive(Row, Deserialize)]
-struct Block {
-    block: u32,
-}
-
 /// The first block of which a question reads what was reported, and the closed one before it, of which it reads the states.
 pub(super) struct Border {
     pub(super) open: u32,
@@ -149,9 +165,9 @@ impl ClickHouse {
              WHERE b.closed < r.received + INTERVAL 30 SECOND
              ORDER BY block LIMIT 1"
         );
-        let due = self.client.query_raw(&due).fetch_optional::<Block>().await?.map(|due| due.block);
+        let due = self.client.query_raw(&due).fetch_optional::<u32>().await?;
         // One that a replica has begun to close again, or that stands behind such a one.
-        let reopened = self.reopened().await?;
+        let reopened = Some(self.reopened_and_last().await?.0).filter(|block| *block > 0);
         let Some(first) = due.into_iter().chain(reopened).min() else { return Ok(()) };
         if due == Some(first) {
             // Until all of them are closed again, their minutes do not fit together.
@@ -160,13 +176,7 @@ impl ClickHouse {
             );
             self.client.query_raw(&reopen).execute().await?;
         }
-        let following = format!(
-            "SELECT DISTINCT block FROM (
-                 SELECT block FROM reported WHERE block >= {first} AND block < {over}
-                 UNION ALL SELECT block FROM blocks WHERE block >= {first}
-             ) ORDER BY block"
-        );
-        for Block { block } in self.client.query_raw(&following).fetch_all::<Block>().await? {
+        for block in self.blocks_from(first, over).await? {
             self.close(block).await?;
         }
         self.drop_before(over).await
@@ -204,14 +214,28 @@ impl ClickHouse {
              WHERE heard >= {silent}"
         );
         self.client.query_raw(&carry).execute().await?;
-        self.client.query_raw(&format!("INSERT INTO blocks (block) VALUES ({block})")).execute().await?;
-        Ok(())
+        Ok(self.note_closed(block).await?)
+    }
+
+    /// Notes that a block is closed, from when on questions read its minutes.
+    pub(super) async fn note_closed(&self, block: u32) -> Result<(), Error> {
+        self.client.query_raw(&format!("INSERT INTO blocks (block) VALUES ({block})")).execute().await
+    }
+
+    /// The blocks from one on that are closed, or, before `over`, can be.
+    pub(super) async fn blocks_from(&self, first: u32, over: u32) -> Result<Vec<u32>, Error> {
+        let all = format!(
+            "SELECT DISTINCT block FROM (
+                 SELECT block FROM reported WHERE block >= {first} AND block < {over}
+                 UNION ALL SELECT block FROM blocks WHERE block >= {first}
+             ) ORDER BY block"
+        );
+        self.client.query_raw(&all).fetch_all().await
     }
 
     /// Adds up the minutes of a half hour, which begins at a Unix minute.
     pub(super) async fn add_half_hour(&self, half_hour: u32) -> Result<(), StoreError> {
-        let names = plain();
-        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
+        let (names, sums) = (plain(), sums());
         let insert = format!(
             "INSERT INTO half_hours (kind, minute, series, instance, version, {names})
              SELECT kind, {half_hour}, series, instance, sum(m.version), {sums} FROM minutes AS m FINAL
@@ -224,55 +248,40 @@ impl ClickHouse {
     /// Adds up some Unix minutes of `minutes` or `half_hours`, the end exclusive, by classes of series, for questions that ask
     /// for no consumer or no route: of fifty consumers one row remains.
     pub(super) async fn add_classes(&self, table: &str, (from, to): (u32, u32)) -> Result<(), StoreError> {
-        let names = plain();
-        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
-        let (stream, none) = if table == "minutes" { (", stream", ", 0") } else { ("", "") };
-        let insert = format!(
-            "INSERT INTO {table} (kind, minute, series, instance{stream}, version, {names})
-             SELECT class.1, m.minute, class.2, m.instance{none}, sum(m.version), {sums}
-             FROM (SELECT * FROM {table} FINAL WHERE kind = 0 AND minute >= {from} AND minute < {to}) AS m
-             INNER JOIN (
-                 SELECT id, [(1, any(without_both)), (2, any(without_consumer)), (3, any(without_route))] AS classes
-                 FROM series GROUP BY id
-             ) AS s ON s.id = m.series
-             ARRAY JOIN s.classes AS class
-             GROUP BY class, m.minute, m.instance"
-        );
-        self.client.query_raw(&insert).execute().await?;
-        Ok(())
+        let minutes = format!("minute >= {from} AND minute < {to}");
+        Ok(self.client.query_raw(&class_sums(table, &minutes, "1", "1")).execute().await?)
     }
 
     /// The last closed block before another one; 0 if there is none.
     pub(super) async fn closed_before(&self, block: u32) -> Result<u32, Error> {
         let last = format!("SELECT max(b.block) AS block FROM blocks AS b WHERE b.block < {block}");
-        Ok(self.client.query_raw(&last).fetch_one::<Block>().await?.block)
+        self.client.query_raw(&last).fetch_one().await
     }
 
-    /// The first block that is being closed again. The blocks behind one that was closed again are, too, until they are closed later
-    /// than it.
-    async fn reopened(&self) -> Result<Option<u32>, Error> {
+    /// The first block that is being closed again and the last one that was closed; 0 if there is none. The blocks behind one that
+    /// was closed again are being closed again, too, until they are closed later than it.
+    async fn reopened_and_last(&self) -> Result<(u32, u32), Error> {
         // A report that is later counts in the present.
         let late = self.late_minutes / MINUTES + 2 * BLOCKS_OF_A_DAY;
-        let first = format!(
-            "SELECT min(block) AS block FROM (
+        let both = format!(
+            "SELECT minIf(block, NOT is_whole OR last < earlier) AS reopened, max(block) AS last_block FROM (
                  SELECT block, is_whole, last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
                  FROM (
                      SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS last FROM blocks AS b
                      WHERE b.block + {late} > (SELECT max(block) FROM blocks) GROUP BY block
                  )
-             ) WHERE NOT is_whole OR last < earlier"
+             )"
         );
-        let Block { block } = self.client.query_raw(&first).fetch_one::<Block>().await?;
-        Ok((block > 0).then_some(block))
+        self.client.query_raw(&both).fetch_one().await
     }
 
     /// Where the minutes end that are added up: all before are in `minutes`.
     pub(super) async fn border(&self) -> Result<Border, Error> {
-        if let Some(open) = self.reopened().await? {
-            return Ok(Border { open, closed: self.closed_before(open).await? });
-        }
-        let closed = self.closed_before(u32::MAX).await?;
-        Ok(Border { open: if closed == 0 { 0 } else { closed + 1 }, closed })
+        Ok(match self.reopened_and_last().await? {
+            (0, 0) => Border { open: 0, closed: 0 },
+            (0, closed) => Border { open: closed + 1, closed },
+            (open, _) => Border { open, closed: self.closed_before(open).await? },
+        })
     }
 
     /// The first block that is not closed.

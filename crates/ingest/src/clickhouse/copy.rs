@@ -5,7 +5,7 @@
 //! it falls into.
 
 use super::ClickHouse;
-use super::close::{UNKNOWN_SERIES, block_of, columns, first_minute};
+use super::close::{self, UNKNOWN_SERIES, block_of, first_minute, plain};
 use super::log::{RECEIVED_AT, Rows, columns as log_columns, put_length, put_text};
 use super::log_insert::{insert_bytes, insert_rows};
 use super::report::{sender_of, stream_of};
@@ -15,21 +15,18 @@ use crate::model::Values;
 use crate::model::accumulate::minute_of;
 use crate::store::contents::{Contents, StoredCounts, StoredSeries, Width};
 use crate::store::{StoreError, day_of};
-use clickhouse::Row;
 use clickhouse::error::Error;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Bytes of rows after which they are inserted.
 const MAX_BYTES: usize = 16 << 20;
 /// Series that are inserted together.
 const MAX_SERIES: usize = 50_000;
-const HALF_HOUR: i64 = 30;
+const HALF_HOUR: i64 = close::HALF_HOUR as i64;
 const KIND_OF_SERIES: u8 = 0;
 /// Blocks after the present one that get the states of streams, too: a replica may close one while the copy is made.
 const BLOCKS_AHEAD: u32 = 2;
-/// Times that an insert is tried of which no answer came.
-const ATTEMPTS: u32 = 2;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -69,17 +66,6 @@ struct Places {
     open_since: u32,
 }
 
-#[derive(Row, Deserialize)]
-struct Block {
-    block: u32,
-}
-
-#[derive(Row, Deserialize)]
-struct Found {
-    rows: u64,
-    first: u32,
-}
-
 /// Rows that wait to be inserted.
 struct Buffer<'a> {
     server: &'a ClickHouse,
@@ -90,7 +76,7 @@ struct Buffer<'a> {
 
 impl<'a> Buffer<'a> {
     fn new(server: &'a ClickHouse, table: &str, keys: &str) -> Self {
-        let counts = columns(str::to_owned, str::to_owned);
+        let counts = plain();
         let statement = format!("INSERT INTO {table} ({keys}, {counts}) FORMAT RowBinary");
         Self { server, statement, rows: Vec::new(), bytes: 0 }
     }
@@ -109,15 +95,7 @@ impl<'a> Buffer<'a> {
         token.text(&self.statement);
         token.bytes(&rows);
         let token = format!("{:016x}", token.hash());
-        let rows = [rows];
-        let mut attempt = 1;
-        while let Err(error) = insert_bytes(&self.server.client, &self.statement, &rows, &token).await {
-            if attempt == ATTEMPTS || matches!(error, Error::BadResponse(_)) {
-                return Err(error.into());
-            }
-            attempt += 1;
-        }
-        Ok(())
+        Ok(insert_bytes(&self.server.client, &self.statement, &[rows], &token).await?)
     }
 }
 
@@ -209,36 +187,28 @@ impl ClickHouse {
             copied.streams = 0;
             self.insert_states(contents, series, &new, copied).await?;
             // A replica may have taken reports of other blocks meanwhile.
-            new = self.blocks_after(base).await?;
-            new.retain(|block| blocks.insert(*block));
+            new = self.blocks_after(base).await?.into_iter().filter(|block| blocks.insert(*block)).collect();
         }
         for block in closing {
-            self.client.query_raw(&format!("INSERT INTO blocks (block) VALUES ({block})")).execute().await?;
+            self.note_closed(block).await?;
         }
         let open = first_minute(self.open_block().await?.max(base.saturating_add(1)));
         // What an earlier copy has made changes stays that.
-        let change = change_of(directory);
+        let change = number_of_copy(directory);
         let own =
             format!("SELECT count() AS rows, min(minute) AS first FROM changes WHERE change = {change}");
-        let Found { rows, first } = self.client.query_raw(&own).fetch_one().await?;
+        let (rows, first) = self.client.query_raw(&own).fetch_one::<(u64, u32)>().await?;
         Ok(Places { directory, open_since: if rows > 0 { first } else { open } })
     }
 
     /// The blocks after one that are closed, or can be at any time.
-    async fn blocks_after(&self, base: u32) -> Result<BTreeSet<u32>, Error> {
-        let all = format!(
-            "SELECT DISTINCT block FROM (
-                 SELECT block FROM blocks WHERE block > {base} UNION ALL SELECT block FROM reported WHERE block > {base}
-             )"
-        );
-        let found = self.client.query_raw(&all).fetch_all::<Block>().await?;
-        Ok(found.into_iter().map(|found| found.block).collect())
+    async fn blocks_after(&self, base: u32) -> Result<Vec<u32>, Error> {
+        self.blocks_from(base.saturating_add(1), u32::MAX).await
     }
 
     async fn has_rows(&self, table: &str) -> Result<bool, Error> {
-        let found =
-            format!("SELECT count() AS rows, toUInt32(0) AS first FROM (SELECT 1 FROM {table} LIMIT 1)");
-        Ok(self.client.query_raw(&found).fetch_one::<Found>().await?.rows > 0)
+        let any = format!("SELECT 1 FROM {table} LIMIT 1");
+        Ok(self.client.query_raw(&any).fetch_optional::<u8>().await?.is_some())
     }
 
     async fn insert_states(
@@ -286,7 +256,7 @@ impl ClickHouse {
         // The changes first, so that a copy that is made again knows where they begin.
         self.copy_changes(contents, names, places, copied).await?;
         let mut buffer = Buffer::new(self, "minutes", "kind, minute, series, instance, stream, version");
-        let stream = stream_of_directory(places.directory);
+        let stream = number_of_copy(places.directory);
         let (mut from, mut day) = (i64::MIN, None);
         while let Some(half_hour) = contents.half_hour_from(Width::Minutes, from)? {
             from = half_hour + HALF_HOUR;
@@ -324,7 +294,7 @@ impl ClickHouse {
         copied: &mut Copied,
     ) -> Result<(), StoreError> {
         let mut buffer = Buffer::new(self, "changes", "minute, series, instance, change");
-        let change = change_of(places.directory);
+        let change = number_of_copy(places.directory);
         let since = i64::from(places.open_since);
         let mut from = since.div_euclid(HALF_HOUR) * HALF_HOUR;
         while let Some(half_hour) = contents.half_hour_from(Width::Minutes, from)? {
@@ -423,17 +393,13 @@ impl Names {
     }
 }
 
-/// The stream of all copied minutes of a directory. Its series and instances are keys of their own.
-fn stream_of_directory(directory: u64) -> u64 {
+/// The number of the copy of a directory: the stream of its minutes and the change of its changes. Series and instances are keys of
+/// their own.
+fn number_of_copy(directory: u64) -> u64 {
     let mut parts = Parts::default();
     parts.text("copied");
     parts.number(directory);
     parts.hash()
-}
-
-/// The number of all copied changes of a directory.
-fn change_of(directory: u64) -> u64 {
-    stream_of_directory(directory)
 }
 
 /// The version that a block gives counts before which there were none.

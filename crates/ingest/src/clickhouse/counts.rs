@@ -2,7 +2,7 @@
 //! for the embedded store.
 
 use super::ClickHouse;
-use super::close::{Border, HALF_HOUR, NUMBERS, changes, columns, first_minute};
+use super::close::{Border, HALF_HOUR, NUMBERS, changes, columns, first_minute, plain};
 use super::report::Buckets;
 use super::series::{Series, kind_of};
 use crate::error::QueryError;
@@ -80,6 +80,11 @@ pub(super) fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
     format!("[{}]", numbers.join(","))
 }
 
+/// A statement for the numbers of an array.
+pub(super) fn rows_of(list: &str) -> String {
+    format!("SELECT arrayJoin(CAST({list}, 'Array(UInt64)'))")
+}
+
 /// The part of a stretch of minutes that whole half hours cover, where no step of these minutes ends within one.
 fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
     let is_whole = |minutes: i64| minutes % i64::from(HALF_HOUR) == 0;
@@ -124,16 +129,15 @@ impl Snapshot {
         }
         let all = series.len() == self.series.len();
         let (of_series, of_classes) = (list(&series), list(&classes));
-        let wanted = |list: &str| format!("SELECT arrayJoin(CAST({list}, 'Array(UInt64)'))");
         let only = |list: &str| match all {
             true => String::new(),
-            false => format!(" AND series IN ({})", wanted(list)),
+            false => format!(" AND series IN ({})", rows_of(list)),
         };
         let (only_series, only_classes) = (only(&of_series), only(&of_classes));
-        let wanted = if all { String::new() } else { wanted(&of_series) };
+        let wanted = if all { String::new() } else { rows_of(&of_series) };
         let (ids, codes) = (list(codes.keys()), list(codes.values()));
         let kind = kind_of(without);
-        let names = columns(str::to_owned, str::to_owned);
+        let names = plain();
         let recent = self.recent(&wanted);
         let closed = first_minute(self.open).min(to as u32).max(from as u32);
         let (first, last) = half_hours((from as u32, closed), step);

@@ -3,15 +3,13 @@
 //! Rows of series go as they are. Rows of classes of series, which leave the consumer or the route out, are made anew of the series
 //! that are left. What a stream has reported goes into its state, so that it does not count again with its next report.
 
-use super::close::{columns, largest, plain};
+use super::close::{class_sums, largest, plain};
 use super::counts::Snapshot;
 use super::schema::altered;
 use super::series::Series;
 use super::{ClickHouse, quoted};
 use crate::store::{Deed, Forgotten, Selection, StoreError};
-use clickhouse::Row;
 use clickhouse::error::Error;
-use serde::Deserialize;
 use std::collections::{BTreeSet, HashSet};
 
 /// Time for the server to remove rows: it writes whole parts anew.
@@ -19,17 +17,6 @@ const REMOVAL_SECONDS: &str = "600";
 
 /// Blocks before the last closed one for which late reports are expected: an hour.
 const LATE_BLOCKS: u32 = 6;
-
-#[derive(Row, Deserialize)]
-struct Counted {
-    of_series: u64,
-    of_requests: u64,
-}
-
-#[derive(Row, Deserialize)]
-struct Number {
-    number: u64,
-}
 
 /// What goes.
 struct Doomed {
@@ -117,8 +104,7 @@ impl ClickHouse {
                  UNION ALL SELECT series, requests FROM ({recent}) WHERE {rows}
              ) WHERE requests > 0"
         );
-        let Counted { of_series, of_requests } =
-            self.client.query_raw(&counted).fetch_one::<Counted>().await?;
+        let (of_series, of_requests) = self.client.query_raw(&counted).fetch_one::<(u64, u64)>().await?;
         let forgotten =
             Forgotten { series: of_series, requests_counted: of_requests, ..Forgotten::default() };
         if deed == Deed::Count || doomed.series.is_empty() {
@@ -175,23 +161,8 @@ impl ClickHouse {
         if mates.is_empty() {
             return Ok(());
         }
-        let (stream, of_stream) = if table == "minutes" { (", stream", ", 0") } else { ("", "") };
-        let names = plain();
-        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
-        let reduced = one_of("class.2", reduced);
-        let (of_mates, by_id) = (one_of("series", mates), one_of("id", mates));
-        let restore = format!(
-            "INSERT INTO {table} (kind, minute, series, instance{stream}, version, {names})
-             SELECT class.1, m.minute, class.2, m.instance{of_stream}, sum(m.version), {sums}
-             FROM (SELECT * FROM {table} FINAL WHERE kind = 0 AND {of_mates}{instance}) AS m
-             INNER JOIN (
-                 SELECT id, [(1, any(without_both)), (2, any(without_consumer)), (3, any(without_route))] AS classes
-                 FROM series WHERE {by_id} GROUP BY id
-             ) AS s ON s.id = m.series
-             ARRAY JOIN s.classes AS class
-             WHERE {reduced}
-             GROUP BY class, m.minute, m.instance"
-        );
+        let rows = format!("{}{instance}", one_of("series", mates));
+        let restore = class_sums(table, &rows, &one_of("id", mates), &one_of("class.2", reduced));
         Ok(self.removing(&restore).await?)
     }
 
@@ -207,8 +178,7 @@ impl ClickHouse {
             let left = "SELECT DISTINCT series AS number FROM (
                 SELECT series FROM half_hours WHERE kind = 0 UNION ALL SELECT series FROM minutes WHERE kind = 0
                 UNION ALL SELECT series FROM changes UNION ALL SELECT series FROM reported)";
-            let left = self.client.query_raw(left).fetch_all::<Number>().await?;
-            let left: HashSet<u64> = left.into_iter().map(|left| left.number).collect();
+            let left: HashSet<u64> = self.client.query_raw(left).fetch_all().await?.into_iter().collect();
             gone.retain(|series| !left.contains(series));
         }
         self.remove("series", &one_of("id", &gone)).await

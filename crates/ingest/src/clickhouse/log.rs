@@ -10,8 +10,7 @@ use crate::model::request::{Access, FIELDS, Field, Shown, Source};
 use crate::model::{Identity, RequestBatch, RequestEvent, RequestPart, Signal};
 use crate::query::LoggedSender as Sender;
 use crate::store::{Deed, Selection, StoreError};
-use clickhouse::{Client, Row};
-use serde::Deserialize;
+use clickhouse::Client;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -127,26 +126,10 @@ pub(super) fn columns() -> String {
     head.chain(FIELDS.iter().map(column)).collect::<Vec<_>>().join(", ")
 }
 
-#[derive(Row, Deserialize)]
-struct Name {
-    name: String,
-}
-
-#[derive(Row, Deserialize)]
-struct Counted {
-    requests: u64,
-}
-
-#[derive(Row, Deserialize)]
-struct Newest {
-    newest: i64,
-}
-
 /// Gives the table the columns of fields that it does not have.
 pub(super) async fn complete(client: &Client, database: &str) -> Result<(), StoreError> {
     let names = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'requests'";
-    let names = client.query_raw(names).fetch_all::<Name>().await?;
-    let known: HashSet<String> = names.into_iter().map(|Name { name }| name).collect();
+    let known: HashSet<String> = client.query_raw(names).fetch_all().await?.into_iter().collect();
     let mut missing = FIELDS.iter().map(column).filter(|column| !known.contains(column));
     if let Some(missing) = missing.next() {
         if altered(client, TABLE).await? != TABLE {
@@ -377,7 +360,7 @@ impl ClickHouse {
         now: i64,
     ) -> Result<(), StoreError> {
         let newest = "SELECT toUnixTimestamp64Nano(max(time)) AS newest FROM requests";
-        let Newest { newest } = self.client.query_raw(newest).fetch_one().await?;
+        let newest: i64 = self.client.query_raw(newest).fetch_one().await?;
         // Where a clock runs ahead, it must not cost what the others have sent.
         let oldest = kept_since(newest.min(now)).div_euclid(DAY).saturating_mul(DAY);
         self.drop_partitions("requests", &format!("time < {}", moment(oldest))).await
@@ -395,7 +378,7 @@ impl ClickHouse {
         let wanted = Condition::all(wanted);
         let count =
             format!("SELECT uniqExact(time, batch, place) AS requests FROM requests WHERE {}", wanted.sql());
-        let Counted { requests } = self.client.query_raw(&count).fetch_one().await?;
+        let requests: u64 = self.client.query_raw(&count).fetch_one().await?;
         if deed == Deed::Remove && requests > 0 {
             let table = altered(&self.client, TABLE).await?;
             let removing = format!("ALTER TABLE {table} DELETE WHERE {}", wanted.sql());

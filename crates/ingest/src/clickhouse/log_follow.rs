@@ -34,11 +34,6 @@ struct Inserted {
     received_at: i64,
 }
 
-#[derive(Row, Deserialize)]
-struct Moment {
-    now: i64,
-}
-
 /// What is no news any more: by batch and day, the time of insertion.
 type Known = HashMap<(u64, u32), i64>;
 
@@ -62,8 +57,7 @@ impl ClickHouse {
     /// Announces what was inserted since the last look; at the first one, since the time in Unix milliseconds at which somebody
     /// began to follow.
     async fn announce(&self, data: &DataDir, begun: i64, known: &mut Option<Known>) -> Result<(), Error> {
-        let now = "SELECT toUnixTimestamp64Milli(now64(3)) AS now";
-        let Moment { now } = self.client.query_raw(now).fetch_one().await?;
+        let now = self.now().await?;
         // By the clock of the server, and rather too early than too late by the time of the answer.
         let begun = begun + now - clock::now() / 1_000_000;
         let is_first = known.is_none();

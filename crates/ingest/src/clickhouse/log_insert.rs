@@ -116,7 +116,7 @@ async fn insert_all(client: Client, mut queue: Receiver<Waiting>) {
             rows.append(waiting.rows);
             replies.push(waiting.reply);
         }
-        let outcome = insert(&client, rows, token.hash()).await;
+        let outcome = insert_rows(&client, &columns(), rows, token.hash()).await;
         let outcome = outcome.map_err(|error| Arc::new(Mutex::new(Some(error))));
         // A sender that has gone does not read the answer.
         replies.into_iter().for_each(|reply| drop(reply.send(outcome.clone())));
@@ -124,12 +124,7 @@ async fn insert_all(client: Client, mut queue: Receiver<Waiting>) {
     }
 }
 
-/// Inserts rows, of so many days at a time.
-async fn insert(client: &Client, rows: Rows, token: u64) -> Result<(), Error> {
-    insert_rows(client, &columns(), rows, token).await
-}
-
-/// Inserts rows with these columns.
+/// Inserts rows with these columns, of some days at a time.
 pub(super) async fn insert_rows(
     client: &Client,
     columns: &str,
@@ -139,25 +134,29 @@ pub(super) async fn insert_rows(
     let statement = format!("INSERT INTO requests ({columns}) FORMAT RowBinary");
     let days: Vec<Vec<u8>> = rows.into_values().collect();
     for (part, days) in days.chunks(MAX_DAYS).enumerate() {
-        let token = format!("{token:016x}-{part}");
-        let mut attempt = 1;
-        while let Err(error) = insert_bytes(client, &statement, days, &token).await {
-            if attempt == ATTEMPTS || matches!(error, Error::BadResponse(_)) {
-                return Err(error);
-            }
-            attempt += 1;
-        }
+        insert_bytes(client, &statement, days, &format!("{token:016x}-{part}")).await?;
     }
     Ok(())
 }
 
-/// Inserts rows in the format of a statement. The server drops a repeat of a token that it has seen lately.
+/// Inserts rows in the format of a statement, and tries it again where no answer came. The server drops a repeat of a token that it
+/// has seen lately.
 pub(super) async fn insert_bytes(
     client: &Client,
     statement: &str,
     rows: &[Vec<u8>],
     token: &str,
 ) -> Result<(), Error> {
+    let mut attempt = 1;
+    loop {
+        match insert_once(client, statement, rows, token).await {
+            Err(error) if attempt < ATTEMPTS && !matches!(error, Error::BadResponse(_)) => attempt += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn insert_once(client: &Client, statement: &str, rows: &[Vec<u8>], token: &str) -> Result<(), Error> {
     let mut insert = client
         .insert_formatted_with(statement)
         .with_setting("insert_deduplication_token", token)

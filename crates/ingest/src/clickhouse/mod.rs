@@ -143,7 +143,12 @@ impl ClickHouse {
     /// Whether it answers, within a short time.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
         let asked = self.client.query_raw("SELECT 1").execute();
-        Ok(tokio::time::timeout(PROBE_TIMEOUT, asked).await.map_err(|_| Error::TimedOut)??)
+        Ok(in_time(PROBE_TIMEOUT, asked).await?)
+    }
+
+    /// The time of the server, in Unix milliseconds.
+    pub(crate) async fn now(&self) -> Result<i64, Error> {
+        self.client.query_raw("SELECT toUnixTimestamp64Milli(now64(3)) AS now").fetch_one().await
     }
 
     fn series(&self) -> MutexGuard<'_, Known> {
@@ -159,6 +164,11 @@ impl ClickHouse {
         let answered = self.runtime.block_on(async { tokio::time::timeout(timeout, answer).await });
         Ok(answered.map_err(|_| QueryError::TooSlow)??)
     }
+}
+
+/// Waits for an answer, which may not come.
+async fn in_time<T>(timeout: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(timeout, answer).await.map_err(|_| Error::TimedOut)?
 }
 
 /// The server's own limit of time is that of a question.

@@ -5,8 +5,6 @@ use super::schema::altered;
 use super::{ClickHouse, code};
 use crate::retention::{Retention, before};
 use crate::store::StoreError;
-use clickhouse::Row;
-use serde::Deserialize;
 
 const MINUTE_NANOS: i64 = 60_000_000_000;
 /// Minutes of a partition of `minutes` and `changes`, and of one of `half_hours`.
@@ -14,11 +12,6 @@ const DAY: i64 = 1_440;
 const MONTH: i64 = 30 * DAY;
 /// A partition is not there.
 const NO_SUCH_PARTITION: [u32; 2] = [234, 248];
-
-#[derive(Row, Deserialize)]
-struct Name {
-    name: String,
-}
 
 impl ClickHouse {
     /// Removes old minutes and half hours. Ages count from the last closed block, or from `now` (Unix nanoseconds) where that is
@@ -39,12 +32,12 @@ impl ClickHouse {
     /// Removes the partitions in which something meets a condition, which must be one on whole partitions.
     pub(super) async fn drop_partitions(&self, table: &str, condition: &str) -> Result<(), StoreError> {
         let old = format!("SELECT DISTINCT _partition_id AS name FROM {table} WHERE {condition}");
-        let old = self.client.query_raw(&old).fetch_all::<Name>().await?;
+        let old = self.client.query_raw(&old).fetch_all::<String>().await?;
         if old.is_empty() {
             return Ok(());
         }
         let table = altered(&self.client, table).await?;
-        for Name { name } in old {
+        for name in old {
             let dropping = format!("ALTER TABLE {table} DROP PARTITION ID '{name}'");
             match self.client.query_raw(&dropping).execute().await {
                 // Another replica was faster.

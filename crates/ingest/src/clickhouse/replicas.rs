@@ -1,10 +1,9 @@
 //! The replicas that are there, by the clock of the server alone: clocks of replicas may differ.
 
-use super::ClickHouse;
+use super::{ClickHouse, in_time};
 use crate::store::StoreError;
 use clickhouse::Row;
-use clickhouse::error::Error;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Time after which a replica that has not shown itself is gone.
@@ -12,15 +11,10 @@ pub(crate) const PRESENT: Duration = Duration::from_secs(15);
 /// Time for one exchange with the server, of which a replica has one after the other.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-#[derive(Row, Serialize, Deserialize)]
+#[derive(Row, Serialize)]
 struct Shown {
     replica: String,
     leaves: bool,
-}
-
-#[derive(Row, Deserialize)]
-struct Present {
-    replica: String,
 }
 
 impl ClickHouse {
@@ -44,8 +38,7 @@ impl ClickHouse {
              HAVING max(seen) >= now64(3) - INTERVAL {} SECOND AND NOT max(leaves) ORDER BY replica",
             PRESENT.as_secs()
         );
-        let present = in_time(TIMEOUT, self.client.query_raw(&present).fetch_all::<Present>()).await?;
-        Ok(present.into_iter().map(|present| present.replica).collect())
+        Ok(in_time(TIMEOUT, self.client.query_raw(&present).fetch_all()).await?)
     }
 
     /// Shows the others that a replica leaves for good: its name does not come back.
@@ -56,12 +49,4 @@ impl ClickHouse {
         let left = [Shown { replica: replica.to_owned(), leaves: true }];
         Ok(in_time(TIMEOUT, self.insert("replicas", &left)).await?)
     }
-}
-
-/// Waits for an answer, which may not come.
-pub(super) async fn in_time<T>(
-    timeout: Duration,
-    answer: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    tokio::time::timeout(timeout, answer).await.map_err(|_| Error::TimedOut)?
 }

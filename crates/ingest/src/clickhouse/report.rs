@@ -2,7 +2,7 @@
 
 use super::close::block_of;
 use super::series::{Parts, SeriesRow, id_of};
-use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT};
+use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT, in_time};
 use crate::model::accumulate::minute_of;
 use crate::model::{
     Gateway, Identity, MetricBatch, MetricPart, Point, Rejection, Rejections, SeriesKey, Temporality, Timing,
@@ -108,8 +108,7 @@ impl ClickHouse {
         if rows.is_empty() {
             return Ok(());
         }
-        let insert = self.client.insert::<T>(table);
-        let insert = tokio::time::timeout(END_TIMEOUT, insert).await.map_err(|_| Error::TimedOut)??;
+        let insert = in_time(END_TIMEOUT, self.client.insert::<T>(table)).await?;
         let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
         for row in rows {
             insert.write(row).await?;

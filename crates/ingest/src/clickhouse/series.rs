@@ -65,17 +65,6 @@ pub(super) struct SeriesRow {
     without_route: u64,
 }
 
-#[derive(Row, Deserialize)]
-struct Added {
-    latest: i64,
-}
-
-/// How often something was forgotten.
-#[derive(Row, Deserialize)]
-struct Forgotten {
-    times: u64,
-}
-
 #[derive(Row, Serialize, Deserialize)]
 struct Instance {
     name: String,
@@ -226,8 +215,9 @@ impl ClickHouse {
 
     /// Reads the series that were added since the last look; all, after some were forgotten.
     pub(super) async fn refresh_series(&self) -> Result<(), Error> {
-        let forgotten = "SELECT count() AS times FROM forgotten";
-        let Forgotten { times } = self.client.query_raw(forgotten).fetch_one::<Forgotten>().await?;
+        // Before the rows: those that are added meanwhile are found again by the next look.
+        let known = "SELECT assumeNotNull((SELECT count() FROM forgotten)) AS times, toUnixTimestamp64Milli(max(added_at)) AS latest FROM series";
+        let (times, latest) = self.client.query_raw(known).fetch_one::<(u64, i64)>().await?;
         {
             let mut known = self.series();
             if known.forgotten != times {
@@ -244,8 +234,6 @@ impl ClickHouse {
         while let Some(row) = cursor.next().await? {
             found.push(row.into_series());
         }
-        let latest = "SELECT toUnixTimestamp64Milli(max(added_at)) AS latest FROM series";
-        let latest = self.client.query_raw(latest).fetch_one::<Added>().await?.latest;
         let mut known = self.series();
         let places: HashSet<u64> = known.all.iter().map(|series| series.id).collect();
         let mut fresh: Vec<Series> = Vec::new();

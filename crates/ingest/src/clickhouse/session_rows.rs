@@ -1,7 +1,6 @@
 //! Sessions of people that all replicas share. A session has the hash of its cookie as its name: the database holds no cookie.
 
-use super::ClickHouse;
-use super::replicas::in_time;
+use super::{ClickHouse, in_time};
 use crate::store::StoreError;
 use clickhouse::Row;
 use data_encoding::HEXLOWER;

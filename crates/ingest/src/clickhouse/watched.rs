@@ -2,9 +2,9 @@
 //! when.
 
 use super::close::{HALF_HOUR, first_minute};
-use super::counts::{Snapshot, list};
+use super::counts::{Snapshot, list, rows_of};
 use super::report::sender_number;
-use super::{ClickHouse, STATEMENT_TIMEOUT};
+use super::{ClickHouse, STATEMENT_TIMEOUT, in_time};
 use crate::drift::RouteKey;
 use crate::error::QueryError;
 use crate::model::{Scope, SeriesKey};
@@ -52,11 +52,6 @@ struct OfSender {
     requests: u64,
 }
 
-#[derive(Row, Deserialize)]
-struct Number {
-    number: u64,
-}
-
 /// What was followed so far.
 #[derive(Default)]
 pub(crate) struct Progress {
@@ -90,9 +85,9 @@ impl ClickHouse {
             let due = due.of(JUDGED_MINUTES);
             let minutes =
                 if due.first < due.last { self.traffic((due.first, due.last)).await? } else { Vec::new() };
-            Ok::<_, StoreError>(Judged { due, minutes })
+            Ok(Judged { due, minutes })
         };
-        tokio::time::timeout(STATEMENT_TIMEOUT, asked).await.map_err(|_| Error::TimedOut)?
+        Ok(in_time(STATEMENT_TIMEOUT, asked).await?)
     }
 
     async fn counted_minutes(&self) -> Result<Option<(i64, i64)>, Error> {
@@ -198,9 +193,8 @@ impl ClickHouse {
             return Ok(vec![0; senders.len()]);
         }
         let numbers: Vec<u64> = senders.iter().map(|sender| sender_number(*sender)).collect();
-        let one_of =
-            |numbers: &[u64]| format!("(SELECT arrayJoin(CAST({}, 'Array(UInt64)')))", list(numbers));
-        let wanted = format!("series IN {} AND sender IN {}", one_of(&series), one_of(&numbers));
+        let wanted =
+            format!("series IN ({}) AND sender IN ({})", rows_of(&list(&series)), rows_of(&list(&numbers)));
         let Snapshot { open, closed, .. } = snapshot;
         let statement = format!(
             "SELECT of_sender, sum(counted) AS requests FROM (
@@ -223,7 +217,7 @@ impl ClickHouse {
             let shown = self.shown(&series.key);
             *shown.route == **route && *shown.method == **method && Scope::of_series(&shown) == *scope
         });
-        let own = format!("SELECT arrayJoin(CAST({}, 'Array(UInt64)'))", list(own.map(|series| series.id)));
+        let own = rows_of(&list(own.map(|series| series.id)));
         let minute = |minute: i64| minute.clamp(0, u32::MAX.into());
         let (after, until) = (minute(after), minute(until));
         let counted = format!(
@@ -238,7 +232,7 @@ impl ClickHouse {
                  UNION ALL SELECT {half_hour} FROM ({recent}) WHERE {counted}
              ) WHERE start > {after} AND start <= {until}"
         );
-        let Number { number } = self.wait(self.client.query_raw(&statement).fetch_one::<Number>())?;
+        let number: u64 = self.wait(self.client.query_raw(&statement).fetch_one())?;
         Ok(usize::try_from(number).unwrap_or(usize::MAX))
     }
 }
