@@ -5,6 +5,7 @@
 
 use super::ddl;
 use super::log::REQUESTS;
+use super::spans::SPANS;
 use crate::store::StoreError;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
@@ -17,6 +18,7 @@ pub(super) const STEPS: &[&[&str]] = &[
     &[TOLD],
     &[FORGOTTEN],
     &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
+    &[SPANS],
 ];
 
 /// The version of the tables.
