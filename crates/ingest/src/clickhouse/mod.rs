@@ -23,6 +23,7 @@ mod report;
 mod schema;
 mod series;
 mod session_rows;
+mod snapshot;
 mod tls;
 mod told;
 mod watched;
