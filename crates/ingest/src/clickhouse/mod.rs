@@ -23,6 +23,7 @@ mod report;
 mod schema;
 mod series;
 mod session_rows;
+mod snapshot;
 mod spans;
 mod tls;
 mod told;
