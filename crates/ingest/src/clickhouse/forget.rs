@@ -4,9 +4,9 @@
 //! that are left. What a stream has reported goes into its state, so that it does not count again with its next report.
 
 use super::close::{class_sums, largest, plain};
-use super::counts::Snapshot;
 use super::schema::altered;
 use super::series::Series;
+use super::snapshot::Snapshot;
 use super::{ClickHouse, quoted};
 use crate::store::{Deed, Forgotten, Selection, StoreError};
 use clickhouse::error::Error;

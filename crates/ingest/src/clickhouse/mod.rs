@@ -23,6 +23,8 @@ mod report;
 mod schema;
 mod series;
 mod session_rows;
+mod snapshot;
+mod spans;
 mod tls;
 mod told;
 mod watched;
@@ -49,6 +51,7 @@ use clickhouse::Client;
 use clickhouse::error::Error;
 use log_insert::Inserts;
 use series::Known;
+use spans::SpanInserts;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,6 +93,7 @@ pub(crate) struct ClickHouse {
     query_timeout: Duration,
     series: Mutex<Known>,
     inserts: Inserts,
+    spans: SpanInserts,
 }
 
 impl ClickHouse {
@@ -128,6 +132,7 @@ impl ClickHouse {
         log::complete(&client, database).await?;
         let store = Self {
             inserts: Inserts::start(&client),
+            spans: SpanInserts::start(&client, limits.spans_bytes),
             client,
             runtime: Handle::current(),
             patterns,
