@@ -18,6 +18,7 @@ mod clickhouse_sessions;
 mod clickhouse_spans;
 mod clickhouse_told;
 mod clickhouse_told_issues;
+mod clickhouse_told_orders;
 mod compare;
 mod consumers;
 mod counts;
