@@ -16,6 +16,7 @@ mod clickhouse_log;
 mod clickhouse_rest;
 mod clickhouse_sessions;
 mod clickhouse_told;
+mod clickhouse_totals;
 mod compare;
 mod consumers;
 mod counts;

@@ -25,6 +25,7 @@ mod series;
 mod session_rows;
 mod tls;
 mod told;
+mod totals;
 mod watched;
 
 pub use address::{Address, NotAnAddress};
@@ -39,6 +40,7 @@ pub(crate) use replicas::PRESENT;
 pub(crate) use report::Admits;
 pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
 pub(crate) use told::{Place, Told};
+pub(crate) use totals::{SeriesTotals, ServerTotals};
 pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;
@@ -89,6 +91,7 @@ pub(crate) struct ClickHouse {
     late_minutes: u32,
     query_timeout: Duration,
     series: Mutex<Known>,
+    latest_totals: totals::Latest,
     inserts: Inserts,
 }
 
@@ -135,6 +138,7 @@ impl ClickHouse {
             query_timeout: limits.query_timeout,
             late_minutes: u32::try_from(limits.late_report.as_secs() / 60).unwrap_or(u32::MAX),
             series: Mutex::default(),
+            latest_totals: Mutex::default(),
         };
         store.refresh_series().await?;
         Ok(store)
