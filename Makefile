@@ -168,6 +168,11 @@ bench-queries: doctor ## How long the questions of the page take on a large stor
 	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" PACKED="$(PACKED)" \
 		$(TIMED) "questions" cargo bench --quiet -p gatelens-ingest --bench queries
 
+.PHONY: bench-clickhouse
+bench-clickhouse: doctor $(CHDB_INSTALLED) ## The same questions with counters and log on a ClickHouse, and the bytes of its columns (URL=http://host:8123, without which the engine is started; REQUESTS= SERIES= DAYS= ROUNDS=)
+	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" DAYS="$(DAYS)" ROUNDS="$(ROUNDS)" scripts/with-clickhouse.sh "$(URL)" \
+		$(TIMED) "questions on ClickHouse" cargo bench --quiet -p gatelens-ingest --bench clickhouse
+
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
 	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack

@@ -329,6 +329,8 @@ pub enum OptionsError {
     },
 }
 
+/// Bytes of spans of applications where a server has those of all replicas.
+const SERVER_SPANS_BYTES: u64 = 4 << 30;
 /// The least limit of the data.
 const MIN_DISK: u64 = 64 << 20;
 
@@ -380,6 +382,9 @@ impl Options {
         let minutes = days(self.keep_minutes, default::MINUTES);
         let tls = tls_files(self.tls_cert, self.tls_key, self.client_ca)?;
         let mut limits = Limits::default();
+        if self.store.is_some() {
+            limits.spans_bytes = SERVER_SPANS_BYTES;
+        }
         let number = |given: Option<NonZeroU32>| given.map(NonZeroU32::get);
         if let Some(connections) = number(self.connections) {
             limits.connections = connections as usize;

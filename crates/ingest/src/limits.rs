@@ -81,7 +81,8 @@ pub struct Limits {
     /// Time between two looks at which routes are new or have vanished.
     pub drift_interval: Duration,
     /// Bytes of spans of applications: a half for an environment, and a quarter for a service in it. The oldest of the
-    /// sender with too much, or with the most, give way. 0 keeps none.
+    /// sender with too much, or with the most, give way. 0 keeps none. With a store on ClickHouse these are bytes of its table,
+    /// on each of its servers, and the oldest of all give way.
     pub spans_bytes: u64,
     /// Age of a report beyond which a store on ClickHouse counts it in the present, because what it would change is closed.
     pub late_report: Duration,

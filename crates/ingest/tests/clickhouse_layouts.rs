@@ -3,6 +3,7 @@
 
 use crate::clickhouse::{Chance, answers, assert_same, traffic};
 use crate::clickhouse_log as requests;
+use crate::spans::{TRACE, export, names, send, span, spans_of};
 use crate::support::{self, Service, database_at};
 use gatelens_ingest::{ClickHouseConfig, Config, Layout, Limits, Server, store_schema};
 use gatelens_testkit::{ClickHouse, ClickHouseOptions};
@@ -126,7 +127,10 @@ fn tables_that_are_divided_answer_what_one_file_answers() {
         };
         requests::assert_same(&of(&replicas[0]), &of(&file), question);
     }
-    for table in ["requests_local", "minutes_local", "half_hours_local", "states_local"] {
+    send(&replicas[0], &export("a", vec![span(1, 0, "a", 1, (0, 1))]));
+    send(&replicas[1], &export("b", vec![span(2, 1, "b", 1, (1, 2))]));
+    assert_eq!(names(&spans_of(&replicas[0], TRACE)), ["a", "b"]);
+    for table in ["requests_local", "minutes_local", "half_hours_local", "states_local", "spans_local"] {
         let rows = run(&server, &format!("SELECT count() FROM sharded.{table}")).unwrap();
         assert_ne!(rows.trim(), "0", "{table}");
     }

@@ -15,6 +15,7 @@ mod clickhouse_layouts;
 mod clickhouse_log;
 mod clickhouse_rest;
 mod clickhouse_sessions;
+mod clickhouse_spans;
 mod clickhouse_told;
 mod clickhouse_totals;
 mod compare;

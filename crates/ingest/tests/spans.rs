@@ -12,11 +12,11 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use serde_json::{Value, json};
 
 const MILLI: u64 = 1_000_000;
-const TRACE: &str = "000102030405060708090a0b0c0d0e0f";
+pub(crate) const TRACE: &str = "000102030405060708090a0b0c0d0e0f";
 const EVER: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
 
 /// A span of `TRACE`, so many milliseconds after noon.
-fn span(id: u8, parent: u8, name: &str, kind: i32, (start, end): (u64, u64)) -> Span {
+pub(crate) fn span(id: u8, parent: u8, name: &str, kind: i32, (start, end): (u64, u64)) -> Span {
     Span {
         trace_id: (0..16).collect(),
         span_id: vec![id; 8],
@@ -42,19 +42,19 @@ fn export_of(service: &str, scope: &str, spans: Vec<Span>) -> ExportTraceService
     }
 }
 
-fn export(service: &str, spans: Vec<Span>) -> ExportTraceServiceRequest {
+pub(crate) fn export(service: &str, spans: Vec<Span>) -> ExportTraceServiceRequest {
     export_of(service, "io.opentelemetry.flask", spans)
 }
 
-fn send(service: &Service, export: &ExportTraceServiceRequest) {
+pub(crate) fn send(service: &Service, export: &ExportTraceServiceRequest) {
     service.send("/v1/traces", None, export).accepted();
 }
 
-fn spans_of(service: &Service, trace: &str) -> Value {
+pub(crate) fn spans_of(service: &Service, trace: &str) -> Value {
     service.json(&format!("/api/v1/spans?trace_id={trace}"))
 }
 
-fn names(answer: &Value) -> Vec<&str> {
+pub(crate) fn names(answer: &Value) -> Vec<&str> {
     answer["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
 }
 

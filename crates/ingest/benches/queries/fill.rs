@@ -62,8 +62,8 @@ pub(crate) const BEGIN: u64 = NOON - DAY / 2;
 pub(crate) const RARE_ID: &str = "5f0c6fb1-7a80-4a1c-9a50-0f2f3f3e7b11";
 pub(crate) const RARE_TRACE: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
-/// Logs requests over the day.
-pub(crate) fn fill_log(service: &Service, requests: u64) {
+/// Logs requests over a day from a time on, in Unix nanoseconds.
+pub(crate) fn fill_log(service: &Service, requests: u64, begin: u64) {
     let mut random = Random(1);
     let mut sequences = [0u64; GATEWAYS.len()];
     let batches = (requests / BATCH).max(1);
@@ -72,7 +72,7 @@ pub(crate) fn fill_log(service: &Service, requests: u64) {
         let mut records: Vec<_> = (0..BATCH)
             .map(|index| {
                 let at = batch * BATCH + index;
-                let time = BEGIN + (DAY / requests.max(BATCH)).saturating_mul(at);
+                let time = begin + (DAY / requests.max(BATCH)).saturating_mul(at);
                 logged(&mut random, time, at, at == requests / 3)
             })
             .collect();
@@ -142,18 +142,20 @@ fn name_gateway(message: &mut ExportLogsServiceRequest, instance: &str) {
 pub(crate) fn fill_counts(service: &Service, series: u64, minutes: u64) {
     let mut random = Random(2);
     for minute in 0..minutes {
-        let each = |number: u64| {
-            let number = number as usize;
-            Made {
-                consumer: CONSUMERS[number % 20],
-                seconds: 0.005 / ((random.next() % 10_000) as f64 / 10_000.0 + 0.001),
-                ..made(ROUTES[number / 20 % 20], STATUSES[number / 400 % 6], 0.0)
-            }
-        };
-        let all: Vec<Made> = (0..series).map(each).collect();
+        let all: Vec<Made> = (0..series).map(|number| one(&mut random, number)).collect();
         let time = BEGIN + (minute + 1) * MINUTE;
         let frame = Frame { temporality: AggregationTemporality::Delta, ..Frame::at(time) }.of(&all);
         service.send("/v1/metrics", Some(("edge-1", 1, minute + 1)), &frame).accepted();
+    }
+}
+
+/// A request of a series.
+pub(crate) fn one(random: &mut Random, series: u64) -> Made {
+    let series = series as usize;
+    Made {
+        consumer: CONSUMERS[series % 20],
+        seconds: 0.005 / ((random.next() % 10_000) as f64 / 10_000.0 + 0.001),
+        ..made(ROUTES[series / 20 % 20], STATUSES[series / 400 % 6], 0.0)
     }
 }
 

@@ -9,6 +9,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark may fail")]
 
+#[path = "../asked/mod.rs"]
+mod asked;
 mod copies;
 mod fill;
 #[path = "../random/mod.rs"]
@@ -17,7 +19,8 @@ mod random;
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
-use crate::fill::{DAY, RARE_ID, RARE_TRACE};
+use crate::asked::{OF_ANY_TIME, OF_DAY, OF_MONTH, count, encoded, in_ms, number, within};
+use crate::fill::{DAY, RARE_ID};
 use crate::support::Service;
 use crate::support::otlp::MINUTE;
 use std::time::{Duration, Instant};
@@ -31,59 +34,6 @@ const MINUTES_OF_DAY: u64 = DAY / MINUTE;
 /// Minutes after the day for which there are counts, where days are copied: the minutes of the day are over then, and packed.
 const MINUTES_AFTER: u64 = 90;
 
-/// What the views of the page ask about a day, which begins and ends anywhere.
-const OF_DAY: [&str; 25] = [
-    "summary?",
-    "summary?group_by=method,route",
-    "summary?group_by=consumer",
-    "summary?group_by=consumer,route",
-    "summary?group_by=status",
-    "summary?group_by=host",
-    "summary?group_by=upstream_cluster",
-    "summary?group_by=gateway",
-    "summary?group_by=method,route&status=4xx",
-    "summary?group_by=method,route&compare=previous",
-    "summary?group_by=consumer,method,route,status",
-    "timeseries?step=60",
-    "timeseries?step=300",
-    "timeseries?step=900",
-    "timeseries?step=900&group_by=status",
-    "timeseries?step=900&compare=previous",
-    "timeseries?step=1800&group_by=status",
-    "timeseries?step=3600&group_by=method,route",
-    "timeseries?step=60&consumer=acme",
-    "timeseries?step=900&route=/payments/{id}",
-    "latencies?",
-    "latencies?route=/payments/{id}",
-    "releases?",
-    "issues?",
-    "drift?",
-];
-/// The same about a month.
-const OF_MONTH: [&str; 9] = [
-    "summary?",
-    "summary?group_by=method,route",
-    "summary?group_by=consumer",
-    "summary?group_by=method,route&consumer=acme",
-    "timeseries?step=86400",
-    "timeseries?step=86400&group_by=status",
-    "timeseries?step=86400&consumer=acme",
-    "timeseries?step=21600&route=/payments/{id}",
-    "latencies?",
-];
-/// The same at any time. That of uptime is the last 30 days.
-const OF_ANY_TIME: [&str; 9] = [
-    "gateways",
-    "consumers",
-    "patterns",
-    "shapes",
-    "openapi",
-    "storage",
-    "alerts",
-    "uptime?",
-    "uptime?group_by=route&limit=1000",
-];
-
 fn main() {
     let requests = number("REQUESTS", 1_000_000);
     let (series, minutes) = (number("SERIES", 2_000), number("MINUTES", MINUTES_OF_DAY));
@@ -93,9 +43,9 @@ fn main() {
         Some(data) => Service::at(data.into(), limits),
         None => Service::with(limits),
     };
-    if count(&service, "limit=1").1 == 0 {
+    if count(&service, RANGE, "limit=1").1 == 0 {
         let begun = Instant::now();
-        fill::fill_log(&service, requests);
+        fill::fill_log(&service, requests, fill::BEGIN);
         eprintln!("{requests} requests stored in {:.0?}", begun.elapsed());
         let begun = Instant::now();
         let days_before = (minutes.max(1) - 1) / MINUTES_OF_DAY;
@@ -135,41 +85,14 @@ fn main() {
             (service.json(&format!("/api/v1/{question}")), 0, 0)
         });
     }
-    let id_prefix = &RARE_ID[..13];
-    for question in [
-        "limit=100",
-        "errors=true",
-        "status=503",
-        "consumer=acme&route=/payments/{id}&status=503",
-        "consumer=nobody",
-        &format!("request_id={RARE_ID}"),
-        &format!("trace_id={RARE_TRACE}"),
-        "q=consumer:rare",
-        "q=client_address:203.0.113.9",
-        "q=path=/orders/rare-7",
-        "q=path:/orders/rare-7*",
-        "q=status:418",
-        &format!("q={RARE_ID}"),
-        &format!("q={id_prefix}"),
-        "q=duration>30s",
-        "q=route:/status upstream>1s",
-        "q=user_agent:curl/7",
-        "sort=duration",
-        "sort=duration&consumer=bluth&status=503",
-        "sort=duration&q=consumer:rare",
-        "sort=duration&route=/status",
-    ] {
-        let query = encoded(question);
+    for question in asked::of_log() {
+        let query = encoded(&question);
         measure(&mut service, rounds, &format!("requests?{question}`"), |service| {
-            let (pages, rows) = count(service, &query);
+            let (pages, rows) = count(service, RANGE, &query);
             (serde_json::Value::Null, pages, rows)
         });
     }
-    assert_eq!(count(&service, &format!("request_id={RARE_ID}")).1, 1, "the rare request");
-}
-
-fn encoded(question: &str) -> String {
-    question.replace('>', "%3E").replace('{', "%7B").replace('}', "%7D").replace(' ', "%20")
+    assert_eq!(count(&service, RANGE, &format!("request_id={RARE_ID}")).1, 1, "the rare request");
 }
 
 /// Prints a line of the table; `ask` gives the answer, or the numbers of pages and rows.
@@ -194,32 +117,14 @@ fn measure(
     let (cold, busy_cold) = (times.remove(0), busy.remove(0));
     times.sort_unstable();
     busy.sort_unstable();
-    let of = |times: &[Duration], percent: usize| {
-        times[(times.len() * percent).div_ceil(100).clamp(1, times.len()) - 1]
-    };
-    let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1_000.0);
     println!(
         "| `{question} | {rows} | {pages} | {} | {} | {} | {} | {} |",
-        ms(cold),
-        ms(of(&times, 50)),
-        ms(of(&times, 95)),
-        ms(busy_cold),
-        ms(of(&busy, 50))
+        in_ms(cold),
+        within(&times, 50),
+        within(&times, 95),
+        in_ms(busy_cold),
+        within(&busy, 50)
     );
-}
-
-/// The pages and rows of a question for requests, until there are 100 rows or no more pages.
-fn count(service: &Service, query: &str) -> (usize, usize) {
-    let (mut pages, mut rows, mut next) = (0, 0, String::new());
-    loop {
-        let answer = service.json(&format!("/api/v1/requests?{RANGE}&{query}{next}"));
-        pages += 1;
-        rows += answer["rows"].as_array().unwrap().len();
-        match answer["next"].as_str() {
-            Some(cursor) if rows < 100 && !query.contains("limit=") => next = format!("&cursor={cursor}"),
-            _ => return (pages, rows),
-        }
-    }
 }
 
 /// The processor time of all threads, which does not depend on other work of the machine: of the service, and of the client for
@@ -231,8 +136,4 @@ fn processor_time() -> Duration {
         text.split(' ').next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(nanos.sum())
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().filter(|text| !text.is_empty()).map_or(default, |text| text.parse().unwrap())
 }

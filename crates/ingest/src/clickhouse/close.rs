@@ -42,7 +42,7 @@ pub(super) const NUMBERS: [&str; 10] = [
     "gateway_ns",
 ];
 /// Distributions, by bucket.
-const MAPS: [&str; 3] = ["duration", "upstream", "gateway"];
+pub(super) const MAPS: [&str; 3] = ["duration", "upstream", "gateway"];
 /// The columns of reports that totals need in addition: numbers of sizes, and counts at bounds.
 const OF_TOTALS: [&str; 3] = ["request_sizes", "response_sizes", "by_bound"];
 
@@ -106,6 +106,15 @@ pub(super) fn class_sums(table: &str, of_rows: &str, of_series: &str, of_classes
     )
 }
 
+/// Conditions for reports and states of some series.
+pub(super) fn of_series(wanted: &str) -> (String, String) {
+    (
+        format!(" AND reported.series IN ({wanted})"),
+        // A state that was copied may be of a series that is not known before its stream reports.
+        format!(" AND (states.series IN ({wanted}) OR states.series = {UNKNOWN_SERIES})"),
+    )
+}
+
 /// A statement for what each minute of some blocks added: those that `blocks` takes, where `before` is the closed block of
 /// which the states are known. `series` takes the numbers of series; empty for all.
 pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
@@ -126,14 +135,7 @@ pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
     );
     let version = NUMBERS.map(|name| format!("s_{name} + p_{name}")).join(" + ");
     let largest = largest();
-    let (of_reported, of_states) = match series {
-        "" => Default::default(),
-        // A state that was copied may be of a series that is not known before its stream reports.
-        wanted => (
-            format!(" AND reported.series IN ({wanted})"),
-            format!(" AND (states.series IN ({wanted}) OR states.series = {UNKNOWN_SERIES})"),
-        ),
-    };
+    let (of_reported, of_states) = if series.is_empty() { Default::default() } else { of_series(series) };
     format!(
         "SELECT minute, series, instance, stream, {version} AS version, {difference}
          FROM (

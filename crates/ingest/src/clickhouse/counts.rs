@@ -2,30 +2,18 @@
 //! for the embedded store.
 
 use super::ClickHouse;
-use super::close::{Border, HALF_HOUR, NUMBERS, changes, columns, first_minute, plain};
 use super::report::Buckets;
-use super::series::{Series, kind_of};
+use super::snapshot::{Columns, Count, Snapshot};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::SeriesKey;
 use crate::query::{Counted, Groups, Keeper, Sums};
-use crate::store::narrow::Without;
 use crate::store::{instances, minutes_since};
-use clickhouse::Row;
-use clickhouse::error::Error;
+use clickhouse::{Row, RowOwned, RowRead};
 use rusqlite::Connection;
 use serde::Deserialize;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-
-/// What the tables hold when a question comes.
-pub(super) struct Snapshot {
-    pub(super) series: Arc<Vec<Series>>,
-    /// The first block that is not closed, and the last one before it that is.
-    pub(super) open: u32,
-    pub(super) closed: u32,
-}
+use std::collections::HashMap;
 
 /// Counts of the server, for one question.
 pub(crate) struct ServerCounts<'a> {
@@ -65,108 +53,6 @@ struct Sum {
     gateway: Buckets,
 }
 
-/// The requests of a group of series.
-#[derive(Row, Deserialize)]
-struct Count {
-    code: i32,
-    instance: String,
-    first: u32,
-    requests: u64,
-}
-
-/// Numbers as an array.
-pub(super) fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
-    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
-    format!("[{}]", numbers.join(","))
-}
-
-/// A statement for the numbers of an array.
-pub(super) fn rows_of(list: &str) -> String {
-    format!("SELECT arrayJoin(CAST({list}, 'Array(UInt64)'))")
-}
-
-/// The part of a stretch of minutes that whole half hours cover, where no step of these minutes ends within one.
-fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
-    let is_whole = |minutes: i64| minutes % i64::from(HALF_HOUR) == 0;
-    let (first, last) = (from.div_ceil(HALF_HOUR) * HALF_HOUR, to / HALF_HOUR * HALF_HOUR);
-    let is_one_step = i64::from(to - from) <= step;
-    if first < last && (is_one_step || (is_whole(step) && is_whole(from.into()))) {
-        (first, last)
-    } else {
-        (from, from)
-    }
-}
-
-impl Snapshot {
-    pub(super) async fn of(server: &ClickHouse) -> Result<Self, Error> {
-        server.refresh_series().await?;
-        let series = Arc::clone(&server.series().all);
-        let Border { open, closed } = server.border().await?;
-        Ok(Self { series, open, closed })
-    }
-
-    /// A statement for rows of some minutes with the code of their series; `None` where no series has one. Series that differ only in
-    /// what is left out must have the same code.
-    pub(super) fn rows(
-        &self,
-        (from, to): (i64, i64),
-        step: i64,
-        coded: impl IntoIterator<Item = Option<usize>>,
-        without: Option<Without>,
-    ) -> Option<String> {
-        let minute = |minute: i64| minute.clamp(0, u32::MAX.into());
-        let (from, to) = (minute(from), minute(to));
-        let (mut codes, mut series, mut classes) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        for (one, code) in self.series.iter().zip(coded) {
-            let Some(code) = code else { continue };
-            let class = one.class(without);
-            codes.extend([(one.id, code), (class, code)]);
-            series.push(one.id);
-            classes.insert(class);
-        }
-        if codes.is_empty() {
-            return None;
-        }
-        let all = series.len() == self.series.len();
-        let (of_series, of_classes) = (list(&series), list(&classes));
-        let only = |list: &str| match all {
-            true => String::new(),
-            false => format!(" AND series IN ({})", rows_of(list)),
-        };
-        let (only_series, only_classes) = (only(&of_series), only(&of_classes));
-        let wanted = if all { String::new() } else { rows_of(&of_series) };
-        let (ids, codes) = (list(codes.keys()), list(codes.values()));
-        let kind = kind_of(without);
-        let names = plain();
-        let recent = self.recent(&wanted);
-        let closed = first_minute(self.open).min(to as u32).max(from as u32);
-        let (first, last) = half_hours((from as u32, closed), step);
-        let added = NUMBERS.join(" + ");
-        Some(format!(
-            "SELECT minute, instance, {names},
-                    transform(series, CAST({ids}, 'Array(UInt64)'), CAST({codes}, 'Array(Int32)'), toInt32(-1)) AS code
-             FROM (
-                 SELECT minute, series, instance, {names} FROM half_hours FINAL
-                 WHERE kind = {kind} AND minute >= {first} AND minute < {last}{only_classes}
-                 UNION ALL
-                 SELECT minute, series, instance, {names} FROM minutes FINAL
-                 WHERE kind = {kind} AND ((minute >= {from} AND minute < {first}) OR (minute >= {last} AND minute < {closed})){only_classes}
-                 UNION ALL
-                 SELECT minute, series, instance, {names} FROM changes FINAL
-                 WHERE minute >= {from} AND minute < {to}{only_series}
-                 UNION ALL
-                 SELECT minute, series, instance, {names} FROM ({recent}) WHERE minute >= {from} AND minute < {to}
-             )
-             WHERE code >= 0 AND {added} > 0"
-        ))
-    }
-
-    /// A statement for what is reported and in no closed block. `series` takes the numbers of series; empty for all.
-    pub(super) fn recent(&self, series: &str) -> String {
-        changes(&format!("block >= {}", self.open), self.closed, series)
-    }
-}
-
 impl<'a> ServerCounts<'a> {
     pub(crate) fn of(
         server: &'a ClickHouse,
@@ -180,35 +66,26 @@ impl<'a> ServerCounts<'a> {
         Ok(Self { server, file, snapshot, names, numbers, max_rows, expected: RefCell::default() })
     }
 
-    /// A statement for rows of some minutes with the code of their group; `None` where no series belongs to one.
-    fn rows(&self, minutes: (i64, i64), step: i64, groups: &Groups) -> Option<String> {
+    /// The sums of some minutes, in steps from the first.
+    fn ask<T: RowOwned + RowRead>(
+        &self,
+        (from, to): (i64, i64),
+        step: i64,
+        groups: &Groups,
+        columns: Columns,
+    ) -> Result<Vec<T>, QueryError> {
         // All series of a class are in one group.
         let code = |placed: &Option<(usize, bool)>| {
             placed.map(|(place, is_error)| place * 2 + usize::from(is_error))
         };
-        self.snapshot.rows(minutes, step, groups.of_series().iter().map(code), groups.without())
-    }
-
-    /// The sums of some minutes, in steps from the first.
-    fn ask(&self, (from, to): (i64, i64), step: i64, groups: &Groups) -> Result<Vec<Sum>, QueryError> {
-        let Some(rows) = self.rows((from, to), step, groups) else { return Ok(Vec::new()) };
-        let instance = self.instance_of(groups);
-        let sums = columns(
-            |name| format!("sum({name}) AS sum_{name}"),
-            |name| format!("sumMap({name}) AS sum_{name}"),
-        );
-        let shown = columns(|name| format!("sum_{name} AS {name}"), |name| format!("sum_{name} AS {name}"));
-        let statement = format!(
-            "SELECT step, code, by_instance AS instance, first, {shown} FROM (
-                 SELECT toUInt32(intDiv(minute - {first}, {step})) AS step, code, {instance} AS by_instance, min(minute) AS first, {sums}
-                 FROM ({rows}) GROUP BY step, code, by_instance
-             )
-",
-            first = from.clamp(0, u32::MAX.into()),
-        );
-        let mut sums = self.fetch::<Sum>(&statement)?;
-        // In the order of the embedded store, which groups are numbered by.
-        sums.sort_by_key(|sum| (sum.step, sum.first, sum.code, self.number(&sum.instance)));
+        let coded = self.snapshot.coded(groups.of_series().iter().map(code), groups.without());
+        let Some(coded) = coded else { return Ok(Vec::new()) };
+        let by_instance = groups.need_gateways();
+        let (closed, open) = self.snapshot.sums(&coded, (from, to), step, columns, by_instance);
+        // The server works on both at the same time.
+        let both = async { tokio::try_join!(self.fetch(Some(closed)), self.fetch(open)) };
+        let (mut sums, open) = self.server.wait::<_, QueryError>(both)?;
+        sums.extend(open);
         Ok(sums)
     }
 
@@ -217,31 +94,21 @@ impl<'a> ServerCounts<'a> {
         self.numbers.get(instance).copied().unwrap_or(instances::UNKNOWN)
     }
 
-    fn fetch<T: clickhouse::RowOwned + clickhouse::RowRead>(
-        &self,
-        statement: &str,
-    ) -> Result<Vec<T>, QueryError> {
-        let max_rows = self.max_rows;
+    async fn fetch<T: RowOwned + RowRead>(&self, statement: Option<String>) -> Result<Vec<T>, QueryError> {
+        let Some(statement) = statement else { return Ok(Vec::new()) };
         let seconds = self.server.query_timeout.as_secs_f64().to_string();
-        self.server.wait::<_, QueryError>(async {
-            let statement = self.server.client.query_raw(statement);
-            let mut cursor = statement.with_setting("max_execution_time", seconds).fetch::<T>()?;
-            let mut rows = Vec::new();
-            while let Some(row) = cursor.next().await? {
-                if rows.len() >= max_rows {
-                    let message =
-                        "the answer would have too many groups and steps: add a filter, or ask for a longer step";
-                    return Err(QueryError::TooMuch { field: "group_by", message: message.to_owned() });
-                }
-                rows.push(row);
+        let statement = self.server.client.query_raw(&statement);
+        let mut cursor = statement.with_setting("max_execution_time", seconds).fetch::<T>()?;
+        let mut rows = Vec::new();
+        while let Some(row) = cursor.next().await? {
+            if rows.len() >= self.max_rows {
+                let message =
+                    "the answer would have too many groups and steps: add a filter, or ask for a longer step";
+                return Err(QueryError::TooMuch { field: "group_by", message: message.to_owned() });
             }
-            Ok(rows)
-        })
-    }
-
-    /// What tells instances apart, where that is asked for.
-    fn instance_of(&self, groups: &Groups) -> &'static str {
-        if groups.need_gateways() { "toString(instance)" } else { "''" }
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     /// The group of a row, and whether its requests are errors.
@@ -257,6 +124,13 @@ impl<'a> ServerCounts<'a> {
 }
 
 impl ServerCounts<'_> {
+    fn sums(&self, minutes: (i64, i64), step: i64, groups: &Groups) -> Result<Vec<Sum>, QueryError> {
+        let mut sums: Vec<Sum> = self.ask(minutes, step, groups, Columns::All)?;
+        // In the order of the embedded store, which groups are numbered by.
+        sums.sort_by_key(|sum| (sum.step, sum.first, sum.code, self.number(&sum.instance)));
+        Ok(sums)
+    }
+
     fn add(
         &self,
         found: &[Sum],
@@ -310,7 +184,7 @@ impl Counted for ServerCounts<'_> {
             steps.entry((first, first + step)).or_default();
             first += step;
         }
-        for sum in self.ask((from, to), step, groups)? {
+        for sum in self.sums((from, to), step, groups)? {
             let first = from + i64::from(sum.step) * step;
             steps.entry((first, first + step)).or_default().push(sum);
         }
@@ -329,7 +203,7 @@ impl Counted for ServerCounts<'_> {
         if let Some(found) = self.expected.borrow().get(&minutes) {
             return self.add(found, groups, sums);
         }
-        let found = self.ask(minutes, minutes.1.saturating_sub(minutes.0).max(1), groups)?;
+        let found = self.sums(minutes, minutes.1.saturating_sub(minutes.0).max(1), groups)?;
         self.add(&found, groups, sums)
     }
 
@@ -339,17 +213,8 @@ impl Counted for ServerCounts<'_> {
         groups: &mut Groups,
         requests: &mut Vec<Option<u64>>,
     ) -> Result<(), QueryError> {
-        let Some(rows) = self.rows(minutes, minutes.1.saturating_sub(minutes.0), groups) else {
-            return Ok(());
-        };
-        let instance = self.instance_of(groups);
-        let statement = format!(
-            "SELECT code, by_instance AS instance, first, sum_requests AS requests FROM (
-                 SELECT code, {instance} AS by_instance, min(minute) AS first, sum(requests) AS sum_requests FROM ({rows}) GROUP BY code, by_instance
-             )
-"
-        );
-        let mut counts = self.fetch::<Count>(&statement)?;
+        let step = minutes.1.saturating_sub(minutes.0).max(1);
+        let mut counts: Vec<Count> = self.ask(minutes, step, groups, Columns::Requests)?;
         counts.sort_by_key(|count| (count.first, count.code, self.number(&count.instance)));
         for found in counts {
             let Some((place, _)) = self.place(found.code, &found.instance, groups)? else { continue };

@@ -5,7 +5,7 @@ use super::quoted;
 use super::schema::{STEPS, STEPS_TAKEN};
 
 /// By which column rows are divided among shards: all rows of a key are on one shard, where they replace each other.
-const DIVIDED_BY: [(&str, &str); 20] = [
+const DIVIDED_BY: [(&str, &str); 21] = [
     ("migrations", "version"),
     ("series", "id"),
     ("instances", "cityHash64(name)"),
@@ -26,6 +26,7 @@ const DIVIDED_BY: [(&str, &str); 20] = [
     ("alert_rows", "cityHash64(name)"),
     ("sessions", "cityHash64(id)"),
     ("sign_in_keys", "toUnixTimestamp64Milli(made_at)"),
+    ("spans", "cityHash64(trace)"),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";

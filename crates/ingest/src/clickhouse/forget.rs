@@ -4,9 +4,9 @@
 //! that are left. What a stream has reported goes into its state, so that it does not count again with its next report.
 
 use super::close::{all_largest, all_plain, class_sums};
-use super::counts::Snapshot;
 use super::schema::altered;
 use super::series::{Parts, Series, SeriesRow, id_of};
+use super::snapshot::Snapshot;
 use super::{ClickHouse, quoted};
 use crate::clock;
 use crate::model::SeriesKey;

@@ -23,6 +23,8 @@ mod report;
 mod schema;
 mod series;
 mod session_rows;
+mod snapshot;
+mod spans;
 mod tls;
 mod told;
 mod totals;
@@ -51,6 +53,7 @@ use clickhouse::Client;
 use clickhouse::error::Error;
 use log_insert::Inserts;
 use series::Known;
+use spans::SpanInserts;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -93,6 +96,7 @@ pub(crate) struct ClickHouse {
     series: Mutex<Known>,
     latest_totals: totals::Latest,
     inserts: Inserts,
+    spans: SpanInserts,
 }
 
 impl ClickHouse {
@@ -131,6 +135,7 @@ impl ClickHouse {
         log::complete(&client, database).await?;
         let store = Self {
             inserts: Inserts::start(&client),
+            spans: SpanInserts::start(&client, limits.spans_bytes),
             client,
             runtime: Handle::current(),
             patterns,

@@ -5,6 +5,8 @@ use super::schema::altered;
 use super::{ClickHouse, code};
 use crate::retention::{Retention, before};
 use crate::store::StoreError;
+use clickhouse::Client;
+use clickhouse::error::Error;
 
 const MINUTE_NANOS: i64 = 60_000_000_000;
 /// Minutes of a partition of `minutes` and `changes`, and of one of `half_hours`.
@@ -35,18 +37,20 @@ impl ClickHouse {
     pub(super) async fn drop_partitions(&self, table: &str, condition: &str) -> Result<(), StoreError> {
         let old = format!("SELECT DISTINCT _partition_id AS name FROM {table} WHERE {condition}");
         let old = self.client.query_raw(&old).fetch_all::<String>().await?;
-        if old.is_empty() {
-            return Ok(());
-        }
-        let table = altered(&self.client, table).await?;
         for name in old {
-            let dropping = format!("ALTER TABLE {table} DROP PARTITION ID '{name}'");
-            match self.client.query_raw(&dropping).execute().await {
-                // Another replica was faster.
-                Err(error) if code(&error).is_some_and(|code| NO_SUCH_PARTITION.contains(&code)) => {}
-                outcome => outcome?,
-            }
+            drop_partition(&self.client, table, &name).await?;
         }
         Ok(())
+    }
+}
+
+/// Removes a partition on all replicas of a table.
+pub(super) async fn drop_partition(client: &Client, table: &str, name: &str) -> Result<(), Error> {
+    let table = altered(client, table).await?;
+    let dropping = format!("ALTER TABLE {table} DROP PARTITION ID '{name}'");
+    match client.query_raw(&dropping).execute().await {
+        // Another replica was faster.
+        Err(error) if code(&error).is_some_and(|code| NO_SUCH_PARTITION.contains(&code)) => Ok(()),
+        outcome => outcome,
     }
 }

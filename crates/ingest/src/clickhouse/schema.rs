@@ -5,6 +5,7 @@
 
 use super::ddl;
 use super::log::REQUESTS;
+use super::spans::SPANS;
 use crate::store::StoreError;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
@@ -17,6 +18,7 @@ pub(super) const STEPS: &[&[&str]] = &[
     &[TOLD],
     &[FORGOTTEN],
     &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
+    &[SPANS],
     &[ENDED, BASES, TOTALS, ENDED_SERIES],
 ];
 
@@ -135,7 +137,8 @@ macro_rules! added {
     };
 }
 
-/// What each minute of a closed block added. A later look at the same block has a higher version, because what was reported
+/// What each minute of a closed block added. Questions read few rows of a class, so stretches of the index are short: of eight
+/// times the length, a question about a week takes twice the time. A later look at the same block has a higher version, because what was reported
 /// only grows.
 const MINUTES: &str = concat!(
     "
@@ -150,7 +153,8 @@ CREATE TABLE IF NOT EXISTS minutes (
     added!(),
     "
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY intDiv(minute, 1440) ORDER BY (kind, minute, series, instance, stream)"
+PARTITION BY intDiv(minute, 1440) ORDER BY (kind, minute, series, instance, stream)
+SETTINGS index_granularity = 1024"
 );
 
 /// What each half hour added, of all streams of an instance. A later look has a higher version likewise.
@@ -166,7 +170,8 @@ CREATE TABLE IF NOT EXISTS half_hours (
     added!(),
     "
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY intDiv(minute, 43200) ORDER BY (kind, minute, series, instance)"
+PARTITION BY intDiv(minute, 43200) ORDER BY (kind, minute, series, instance)
+SETTINGS index_granularity = 1024"
 );
 
 /// What senders report as changes, which wait for no block.

@@ -401,9 +401,9 @@ impl ClickHouse {
 
     /// Adds the totals of series to those of others, as a source of its own. The places of both lists belong together.
     pub(super) async fn move_totals(&self, from: &[u64], to: &[u64], source: u64) -> Result<(), Error> {
-        let (from, to) = (super::counts::list(from), super::counts::list(to));
+        let (from, to) = (super::snapshot::list(from), super::snapshot::list(to));
         let folded = self.marks().await?.folded;
-        let condition = format!("series IN ({})", super::counts::rows_of(&from));
+        let condition = format!("series IN ({})", super::snapshot::rows_of(&from));
         let rows = self.statement(folded, &condition).await?;
         let names = plain();
         let moved = format!(

@@ -2,8 +2,8 @@
 //! when.
 
 use super::close::{HALF_HOUR, first_minute};
-use super::counts::{Snapshot, list, rows_of};
 use super::report::sender_number;
+use super::snapshot::{Columns, Count, Snapshot, list, rows_of};
 use super::{ClickHouse, STATEMENT_TIMEOUT, in_time};
 use crate::drift::RouteKey;
 use crate::error::QueryError;
@@ -22,14 +22,6 @@ const MINUTE_NANOS: i64 = 60_000_000_000;
 const JUDGED_MINUTES: i64 = 60;
 /// Minutes within which a report may come: later ones count in the present.
 const LATE_MARGIN: u32 = 60;
-
-/// The requests of a minute in series with the same code.
-#[derive(Row, Deserialize)]
-struct OfMinute {
-    minute: u32,
-    code: i32,
-    requests: u64,
-}
 
 /// The first and the last minute of all counts; 0 without any.
 #[derive(Row, Deserialize)]
@@ -118,23 +110,19 @@ impl ClickHouse {
                 Some(place * 2 + is_error)
             })
             .collect();
-        let Some(rows) = snapshot.rows(minutes, 1, coded, Some(Without::Consumer)) else {
-            return Ok(Vec::new());
-        };
-        let statement = format!(
-            "SELECT minute, code, sum_requests AS requests FROM (
-                 SELECT minute, code, sum(requests) AS sum_requests FROM ({rows}) GROUP BY minute, code
-             )"
-        );
+        let Some(coded) = snapshot.coded(coded, Some(Without::Consumer)) else { return Ok(Vec::new()) };
+        let (closed, open) = snapshot.sums(&coded, minutes, 1, Columns::Requests, false);
+        let mut found: Vec<Count> = self.client.query_raw(&closed).fetch_all().await?;
+        if let Some(open) = open {
+            found.extend(self.client.query_raw(&open).fetch_all::<Count>().await?);
+        }
         let mut traffic: BTreeMap<i64, Traffic> = BTreeMap::new();
-        for OfMinute { minute, code, requests } in
-            self.client.query_raw(&statement).fetch_all::<OfMinute>().await?
-        {
+        for Count { step, code, requests, .. } in found {
             let code = usize::try_from(code).unwrap_or(usize::MAX);
             let Some([service, environment, method, route]) = all.get(code / 2) else { continue };
             let requests = i64::try_from(requests).unwrap_or(i64::MAX);
             let errors = if code % 2 == 1 { requests } else { 0 };
-            let of_minute = traffic.entry(minute.into()).or_default();
+            let of_minute = traffic.entry(minutes.0 + i64::from(step)).or_default();
             of_minute.add(
                 (service.to_string(), environment.to_string()),
                 (method, route),

@@ -431,7 +431,7 @@ impl Store for Files {
     }
 
     fn spans(&self, query: &SpansQuery) -> Result<Spans, QueryError> {
-        query.answer(&self.data)
+        query.answer(&self.data, self.server.as_deref())
     }
 
     fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {

@@ -3,9 +3,10 @@
 use super::params::Params;
 use super::range::rfc3339;
 use super::requests::Disclosure;
+use crate::clickhouse::ClickHouse;
 use crate::error::QueryError;
 use crate::model::AppSpan;
-use crate::spans::{StoredPart, of_trace};
+use crate::spans::{MAX_OF_TRACE, StoredPart, of_trace};
 use crate::store::DataDir;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Serialize;
@@ -70,16 +71,28 @@ impl SpansQuery {
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &DataDir) -> Result<Spans, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        directory: &DataDir,
+        server: Option<&ClickHouse>,
+    ) -> Result<Spans, QueryError> {
+        let parts = match server {
+            Some(server) => server.spans_of_trace(&self.trace_id)?,
+            None => of_trace(directory.path(), &self.trace_id)?,
+        };
         let mut known = HashSet::new();
         let (mut rows, mut left_out) = (Vec::new(), 0);
-        for StoredPart { environment, service, left_out: more, spans } in
-            of_trace(directory.path(), &self.trace_id)?
-        {
+        for StoredPart { environment, service, left_out: more, spans } in parts {
             left_out += more;
             for span in spans {
                 // A sender repeats a batch whose answer it has not got.
-                if known.insert(span.id.clone()) {
+                if known.contains(&span.id) {
+                    continue;
+                }
+                if known.len() >= MAX_OF_TRACE {
+                    left_out += 1;
+                } else {
+                    known.insert(span.id.clone());
                     rows.push((span.start, self.row(span, &service, &environment)));
                 }
             }

@@ -17,7 +17,7 @@ pub(crate) const SPANS_FILE: &str = "spans.db";
 const VERSION: i64 = 1;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Spans of one trace.
-const MAX_OF_TRACE: i64 = 1_000;
+pub(crate) const MAX_OF_TRACE: usize = 1_000;
 /// Services and environments whose spans are kept. Those of further ones are left out.
 const MAX_SENDERS: i64 = 10_000;
 /// Rows have some kilobytes; smaller pages would be half empty.
@@ -141,7 +141,7 @@ impl SpansFile {
             let known: i64 = transaction
                 .prepare_cached("SELECT coalesce(sum(spans), 0) FROM parts WHERE trace = ?")?
                 .query_row([&part.trace_id], |row| row.get(0))?;
-            let places = usize::try_from(MAX_OF_TRACE - known).unwrap_or_default();
+            let places = MAX_OF_TRACE.saturating_sub(usize::try_from(known).unwrap_or_default());
             let kept = part.spans.get(..places.min(part.spans.len())).unwrap_or_default();
             let left_out = (part.spans.len() - kept.len()) as i64;
             if kept.is_empty() {

@@ -4,6 +4,8 @@
 //! /v1/traces of another sender ─▶ wire/app_spans ─▶ spans.db, within its room ─▶ GET /api/v1/spans?trace_id=
 //! ```
 //!
+//! Where there is a server, its table of spans (`clickhouse/spans.rs`) stands in place of the file.
+//!
 //! They are a help and not a record: a room of fixed size, from which the oldest go. [ADR 34](../../../../docs/adr/0034-spans-of-applications.md)
 //! has the reasons.
 
@@ -11,7 +13,7 @@ mod file;
 mod room;
 
 use file::SpansFile;
-pub(crate) use file::{SPANS_FILE, StoredPart, of_trace};
+pub(crate) use file::{MAX_OF_TRACE, SPANS_FILE, StoredPart, of_trace};
 
 use crate::model::SpanPart;
 use crate::store::reduce::Reduced;

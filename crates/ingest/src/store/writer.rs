@@ -245,7 +245,11 @@ impl Writers {
         let requests = self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await;
         let metrics = self.prune_metrics(retention).await;
         let oldest = before(clock::now(), retention.requests);
-        let spans = on_file(&self.spans, move |spans| spans.prune(oldest)).await;
+        let mut spans = on_file(&self.spans, move |spans| spans.prune(oldest)).await;
+        if let Some(server) = &self.server {
+            let elsewhere = server.prune_spans(retention, clock::now()).await;
+            spans = spans.and(elsewhere.map_err(Refused::from));
+        }
         let retention = retention.clone();
         let issues = on_file(&self.issues, move |issues| issues.prune(&retention, clock::now())).await;
         requests.map(|_| ()).and(metrics).and(spans).and(issues)
@@ -267,7 +271,10 @@ impl Writers {
 
     /// Keeps spans of applications.
     pub(crate) async fn add_spans(&self, parts: Vec<SpanPart>) -> Result<(), Refused> {
-        on_file(&self.spans, move |spans| spans.add(&parts, clock::now())).await
+        match &self.server {
+            Some(server) => server.add_spans(parts).await?.map_err(|QueueFull| Refused::Busy),
+            None => on_file(&self.spans, move |spans| spans.add(&parts, clock::now())).await,
+        }
     }
 
     /// Adds the failed requests of a batch to their issues, once for each identity.
@@ -350,6 +357,9 @@ impl Writers {
         }
         let of_spans = selection.clone();
         all.spans = on_file(&self.spans, move |spans| spans.forget(&of_spans, deed)).await?;
+        if let Some(server) = &self.server {
+            all.spans += server.forget_spans(selection, deed).await?;
+        }
         let selection = selection.clone();
         all.issues = on_file(&self.issues, move |issues| issues.forget(&selection, deed)).await?;
         Ok(all)

@@ -1,0 +1,271 @@
+//! What the tables hold when a question comes, and the statements for sums of it.
+//!
+//! Closed blocks have what each minute added, by series and by classes of series. Of what is in no closed block the tables have
+//! what streams have reported, which only grows: what a stream added in a step is its last report of the step less the one
+//! before. So a report of the last minutes is added where it came, taken off where the next one came, and no distribution of a
+//! single stream is made.
+
+use super::ClickHouse;
+use super::close::{Border, HALF_HOUR, MAPS, NUMBERS, changes, first_minute, of_series};
+use super::series::{Series, kind_of};
+use crate::store::narrow::Without;
+use clickhouse::Row;
+use clickhouse::error::Error;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the tables hold.
+pub(super) struct Snapshot {
+    pub(super) series: Arc<Vec<Series>>,
+    /// The first block that is not closed, and the last one before it that is.
+    pub(super) open: u32,
+    pub(super) closed: u32,
+}
+
+/// Series, each with a code, and those of which a question needs no others.
+pub(super) struct Coded {
+    /// Which of the classes of series these are.
+    kind: u8,
+    /// Numbers of series and classes, and their codes.
+    ids: String,
+    codes: String,
+    /// Numbers of series and of classes; `None` where all are asked for.
+    only: Option<(String, String)>,
+}
+
+/// The requests of series with the same code, in a step of time.
+#[derive(Row, Deserialize)]
+pub(super) struct Count {
+    pub(super) step: u32,
+    pub(super) code: i32,
+    pub(super) instance: String,
+    pub(super) first: u32,
+    pub(super) requests: u64,
+}
+
+/// The columns that are added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Columns {
+    All,
+    Requests,
+}
+
+impl Columns {
+    fn numbers(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &NUMBERS,
+            Self::Requests => &["requests"],
+        }
+    }
+
+    fn maps(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &MAPS,
+            Self::Requests => &[],
+        }
+    }
+
+    /// All of them, with a form for each.
+    fn each(self, number: impl Fn(&str) -> String, map: impl Fn(&str) -> String) -> String {
+        let (numbers, maps) = (self.numbers().iter(), self.maps().iter());
+        let all: Vec<String> = numbers.map(|name| number(name)).chain(maps.map(|name| map(name))).collect();
+        all.join(", ")
+    }
+
+    fn plain(self) -> String {
+        self.each(str::to_owned, str::to_owned)
+    }
+}
+
+/// Numbers as the text of an array. In a literal of text it is parsed many times faster than as an expression.
+pub(super) fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// A statement for the numbers of an array.
+pub(super) fn rows_of(list: &str) -> String {
+    format!("SELECT arrayJoin(CAST('{list}', 'Array(UInt64)'))")
+}
+
+/// The part of a stretch of minutes that whole half hours cover, where no step of these minutes ends within one.
+fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
+    let is_whole = |minutes: i64| minutes % i64::from(HALF_HOUR) == 0;
+    let (first, last) = (from.div_ceil(HALF_HOUR) * HALF_HOUR, to / HALF_HOUR * HALF_HOUR);
+    let is_one_step = i64::from(to - from) <= step;
+    if first < last && (is_one_step || (is_whole(step) && is_whole(from.into()))) {
+        (first, last)
+    } else {
+        (from, from)
+    }
+}
+
+impl Coded {
+    /// The code of a series, which a column names; -1 if it has none.
+    fn code(&self, series: &str) -> String {
+        let Self { ids, codes, .. } = self;
+        format!(
+            "transform({series}, CAST('{ids}', 'Array(UInt64)'), CAST('{codes}', 'Array(Int32)'), toInt32(-1))"
+        )
+    }
+}
+
+impl Snapshot {
+    pub(super) async fn of(server: &ClickHouse) -> Result<Self, Error> {
+        server.refresh_series().await?;
+        let series = Arc::clone(&server.series().all);
+        let Border { open, closed } = server.border().await?;
+        Ok(Self { series, open, closed })
+    }
+
+    /// Gives series their codes; `None` where no series has one. Series that differ only in what is left out must have the same
+    /// code.
+    pub(super) fn coded(
+        &self,
+        codes: impl IntoIterator<Item = Option<usize>>,
+        without: Option<Without>,
+    ) -> Option<Coded> {
+        let (mut coded, mut series, mut classes) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        for (one, code) in self.series.iter().zip(codes) {
+            let Some(code) = code else { continue };
+            let class = one.class(without);
+            coded.extend([(one.id, code), (class, code)]);
+            series.push(one.id);
+            classes.insert(class);
+        }
+        let only = (series.len() < self.series.len()).then(|| (list(&series), list(&classes)));
+        (!coded.is_empty()).then(|| Coded {
+            kind: kind_of(without),
+            ids: list(coded.keys()),
+            codes: list(coded.values()),
+            only,
+        })
+    }
+
+    /// Statements for the sums of some Unix minutes, which must be added to one another: of closed blocks and of changes, and of what
+    /// is in no closed block, where the minutes reach that far. Their columns are `step` from the first minute, `code`,
+    /// `instance` (empty where they are not told apart), `first`, the first minute that added something, and those that are
+    /// added up. (Planning one statement for both takes twice the time.)
+    pub(super) fn sums(
+        &self,
+        coded: &Coded,
+        (from, to): (i64, i64),
+        step: i64,
+        columns: Columns,
+        by_instance: bool,
+    ) -> (String, Option<String>) {
+        let minute = |minute: i64| u32::try_from(minute.max(0)).unwrap_or(u32::MAX);
+        let (from, to) = (minute(from), minute(to).max(minute(from)));
+        let closed = first_minute(self.open).clamp(from, to);
+        let instance = if by_instance { "toString(instance)" } else { "''" };
+        let shown =
+            columns.each(|name| format!("sum_{name} AS {name}"), |name| format!("sum_{name} AS {name}"));
+        let all = |sums: String| {
+            format!("SELECT step, code, by_instance AS instance, first, {shown} FROM ({sums})")
+        };
+        let of_closed = self.closed_sums(coded, (from, closed, to), step, columns, instance);
+        let of_open = (closed < to).then(|| self.open_sums(coded, (from, to), step, columns, instance));
+        (all(of_closed), of_open.map(all))
+    }
+
+    /// Sums of closed blocks before a minute, and of changes up to another one.
+    fn closed_sums(
+        &self,
+        coded: &Coded,
+        (from, closed, to): (u32, u32, u32),
+        step: i64,
+        columns: Columns,
+        instance: &str,
+    ) -> String {
+        let (code, kind, names) = (coded.code("series"), coded.kind, Columns::All.plain());
+        let (only_series, only_classes) = match &coded.only {
+            None => Default::default(),
+            Some((series, classes)) => {
+                let only = |list: &str| format!(" AND series IN ({})", rows_of(list));
+                (only(series), only(classes))
+            }
+        };
+        let (first, last) = half_hours((from, closed), step);
+        let sums = columns.each(
+            |name| format!("sum({name}) AS sum_{name}"),
+            |name| format!("sumMap({name}) AS sum_{name}"),
+        );
+        let added = NUMBERS.join(" + ");
+        format!(
+            "SELECT toUInt32(intDiv(minute - {from}, {step})) AS step, {code} AS code, {instance} AS by_instance, min(minute) AS first, {sums}
+             FROM (
+                 SELECT minute, series, instance, {names} FROM half_hours FINAL
+                 WHERE kind = {kind} AND minute >= {first} AND minute < {last}{only_classes}
+                 UNION ALL
+                 SELECT minute, series, instance, {names} FROM minutes FINAL
+                 WHERE kind = {kind} AND ((minute >= {from} AND minute < {first}) OR (minute >= {last} AND minute < {closed})){only_classes}
+                 UNION ALL
+                 SELECT minute, series, instance, {names} FROM changes FINAL
+                 WHERE minute >= {from} AND minute < {to}{only_series}
+             )
+             WHERE code >= 0 AND {added} > 0
+             GROUP BY step, code, by_instance"
+        )
+    }
+
+    /// Sums of what is in no closed block.
+    fn open_sums(
+        &self,
+        coded: &Coded,
+        (from, to): (u32, u32),
+        step: i64,
+        columns: Columns,
+        instance: &str,
+    ) -> String {
+        let Self { open, closed, .. } = *self;
+        let (code, names) = (coded.code("part.3"), columns.plain());
+        let (of_reported, of_states) = match &coded.only {
+            None => Default::default(),
+            Some((series, _)) => of_series(&rows_of(series)),
+        };
+        // What has not grown is a repeat, or was overtaken. Sums of others than our filters may fall.
+        let total = NUMBERS.join(" + ");
+        let sums = columns.each(
+            |name| format!("toUInt64(greatest(sum(toInt64({name}) * part.2), 0)) AS sum_{name}"),
+            |name| {
+                format!(
+                    "CAST(mapFilter((k, v) -> v > 0, CAST(mapSubtract(sumMapIf({name}, part.2 > 0), sumMapIf({name}, part.2 < 0)),
+                         'Map(Int16, Int64)')), 'Map(Int16, UInt64)') AS sum_{name}"
+                )
+            },
+        );
+        format!(
+            "SELECT toUInt32(part.1) AS step, {code} AS code, {instance} AS by_instance, min(part.4) AS first, {sums}
+             FROM (
+                 SELECT instance, {names}, part
+                 FROM (
+                     SELECT *, leadInFrame(at, 1, toInt64(-2)) OVER following AS next, leadInFrame(series) OVER following AS next_series,
+                            min(minute) OVER (PARTITION BY stream, at) AS rose
+                     FROM (
+                         SELECT *, max(total) OVER (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
+                                if(minute < {from}, toInt64(-1), toInt64(intDiv(minute - {from}, {step}))) AS at
+                         FROM (
+                             SELECT stream, minute, series, instance, {names}, {total} AS total FROM reported
+                             WHERE block >= {open} AND minute < {to}{of_reported}
+                             UNION ALL
+                             SELECT stream, toUInt32(0) AS minute, series, instance, {names}, {total} AS total FROM states
+                             WHERE block = {closed}{of_states}
+                         )
+                     )
+                     WHERE total > before
+                     WINDOW following AS (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+                 )
+                 ARRAY JOIN [(at, toInt8(1), series, rose), (next, toInt8(-1), next_series, toUInt32({to}))] AS part
+                 WHERE next != at
+             )
+             WHERE part.1 >= 0 AND code >= 0
+             GROUP BY part.1, code, by_instance"
+        )
+    }
+
+    /// A statement for what each minute added that is in no closed block. `series` takes the numbers of series; empty for all.
+    pub(super) fn recent(&self, series: &str) -> String {
+        changes(&format!("block >= {}", self.open), self.closed, series)
+    }
+}
