@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Changes that come with every batch are told at every fifth look, and some at every thirtieth.
-const LOOK: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// All that replicas share by telling.
 const PATHS: [&str; 9] = [
     "gateways",
@@ -24,7 +24,7 @@ const PATHS: [&str; 9] = [
     "patterns?direction=outbound",
 ];
 
-fn replica(store: &ClickHouseConfig) -> Service {
+pub(crate) fn replica(store: &ClickHouseConfig) -> Service {
     Service::on_store_with(store.clone(), Limits { tell_interval: LOOK, ..Limits::default() })
 }
 
@@ -52,7 +52,7 @@ fn remove(value: &mut Value, names: &[&str]) {
 }
 
 /// Waits until a replica answers as another one does.
-fn agree(one: &Service, other: &Service, paths: &[&str]) {
+pub(crate) fn agree(one: &Service, other: &Service, paths: &[&str]) {
     let deadline = Instant::now() + PATIENCE;
     for path in paths {
         loop {

@@ -53,6 +53,9 @@ pub(crate) struct StoredTotals {
     pub(crate) totals: Vec<Total>,
 }
 
+/// Totals by the bounds at which their durations are counted.
+type ByBounds = BTreeMap<Arc<[u64]>, Total>;
+
 /// The counts of a series at an instance, in a minute or a half hour.
 pub(crate) struct StoredCounts {
     /// The first Unix minute.
@@ -159,7 +162,7 @@ impl Contents {
             keys.insert(-row.get::<_, i64>(SERIES_COLUMN_COUNT)?, read_series(row)?);
         }
         // Series that are shown under the same route are one, and so are several that ended one after the other.
-        let mut all: HashMap<SeriesKey, (bool, BTreeMap<Arc<[u64]>, Total>)> = HashMap::new();
+        let mut all: HashMap<SeriesKey, (bool, ByBounds)> = HashMap::new();
         totals::each(&self.file, |series, total| {
             let Some(key) = keys.get(&series) else { return Ok(()) };
             let (is_live, totals) = all.entry(key.clone()).or_default();
@@ -173,7 +176,7 @@ impl Contents {
             }
             Ok::<_, StoreError>(())
         })?;
-        let stored = |(series, (is_live, totals)): (_, (bool, BTreeMap<_, Total>))| StoredTotals {
+        let stored = |(series, (is_live, totals)): (_, (bool, ByBounds))| StoredTotals {
             series,
             has_ended: !is_live,
             totals: totals.into_values().collect(),
