@@ -19,6 +19,7 @@ mod clickhouse_spans;
 mod clickhouse_told;
 mod clickhouse_told_issues;
 mod clickhouse_told_orders;
+mod clickhouse_totals;
 mod compare;
 mod consumers;
 mod counts;
