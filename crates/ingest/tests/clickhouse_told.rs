@@ -24,7 +24,7 @@ const PATHS: [&str; 9] = [
     "patterns?direction=outbound",
 ];
 
-fn replica(store: &ClickHouseConfig) -> Service {
+pub(crate) fn replica(store: &ClickHouseConfig) -> Service {
     Service::on_store_with(store.clone(), Limits { tell_interval: LOOK, ..Limits::default() })
 }
 
@@ -40,7 +40,7 @@ fn ask(service: &Service, paths: &[&str]) -> Vec<Value> {
     paths.iter().map(answer).collect()
 }
 
-fn remove(value: &mut Value, names: &[&str]) {
+pub(crate) fn remove(value: &mut Value, names: &[&str]) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| remove(value, names)),
         Value::Object(fields) => {
@@ -52,7 +52,7 @@ fn remove(value: &mut Value, names: &[&str]) {
 }
 
 /// Waits until a replica answers as another one does.
-fn agree(one: &Service, other: &Service, paths: &[&str]) {
+pub(crate) fn agree(one: &Service, other: &Service, paths: &[&str]) {
     let deadline = Instant::now() + PATIENCE;
     for path in paths {
         loop {
