@@ -85,8 +85,12 @@ fn replicas_show_the_shapes_and_changes_of_one_file() {
     assert_eq!(comparable(&one), comparable(&file));
     agree(&one, &other, &["shapes", "shapes?limit=1", "openapi?service=orders"]);
     // A replica without a past shows the same.
-    let third = replica(&store);
+    let mut third = replica(&store);
     agree(&one, &third, &["shapes", "drift"]);
+    // One that goes for good leaves what it has read.
+    send(&[&third], (21, later + 3_600 * SECOND), "1.1", (&new(), 20));
+    third.stop();
+    rows(&one, SHAPES, |rows| rows[0]["bodies"] == 140);
 }
 
 #[test]

@@ -17,8 +17,8 @@ use crate::store::{
 };
 use rusqlite::Connection;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -79,8 +79,8 @@ impl Update {
 /// Watches bodies and routes until it is dropped; what it has read is stored then.
 pub(crate) struct Watch {
     budget: Budget,
-    queue: Option<SyncSender<Vec<Sample>>>,
-    thread: Option<JoinHandle<()>>,
+    queue: Mutex<Option<SyncSender<Vec<Sample>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Watch {
@@ -100,7 +100,8 @@ impl Watch {
             }
         };
         let thread = std::thread::Builder::new().name("learn-shapes".to_owned()).spawn(run)?;
-        Ok(Self { budget: Budget::default(), queue: Some(queue), thread: Some(thread) })
+        let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { budget: Budget::default(), queue, thread })
     }
 
     /// The bodies of a batch that are to be read once it is stored.
@@ -113,20 +114,29 @@ impl Watch {
         if samples.is_empty() {
             return Attention::Nothing;
         }
-        match self.queue.as_ref().map(|queue| queue.try_send(samples)) {
+        match locked(&self.queue).as_ref().map(|queue| queue.try_send(samples)) {
             Some(Ok(())) => Attention::Taken,
             Some(Err(_)) | None => Attention::PassedOver,
         }
     }
+
+    /// Stores what was read, and reads no more. Blocks.
+    pub(crate) fn finish(&self) {
+        *locked(&self.queue) = None;
+        if let Some(thread) = locked(&self.thread).take() {
+            // A thread that panicked has nothing more to store.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing more to store.
-            let _ = thread.join();
-        }
+        self.finish();
     }
 }
 

@@ -409,10 +409,14 @@ pub(crate) fn inferred_elsewhere(file: &Connection) -> Result<Vec<RouteKey>, Sto
     Ok(select.query_map([], route)?.collect::<Result<_, _>>()?)
 }
 
-/// The routes of which changes are noted.
+/// The routes of which changes are noted, except those that a gateway has named.
 pub(crate) fn changed_routes(file: &Connection) -> Result<Vec<RouteKey>, StoreError> {
-    let mut select =
-        file.prepare_cached("SELECT DISTINCT service, environment, direction, method, route FROM drift")?;
+    let mut select = file.prepare_cached(
+        "SELECT service, environment, direction, method, route FROM drift
+         EXCEPT SELECT service, environment, direction, method, route FROM shapes WHERE NOT inferred
+         EXCEPT SELECT service, environment, direction, method, route FROM shapes_elsewhere
+         WHERE NOT inferred AND bodies > 0",
+    )?;
     Ok(select.query_map([], route)?.collect::<Result<_, _>>()?)
 }
 
