@@ -178,11 +178,6 @@ pub(crate) enum QueryError {
     Document(#[from] DocumentError),
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
-    /// What a ClickHouse that several replicas share does not have.
-    #[error(
-        "all that was ever counted is not known with --store, because old minutes go: let Prometheus scrape the gateways, or give the filter a destination of OTLP metrics"
-    )]
-    NotShared,
     /// The files of a replica were asked for what is on its server.
     #[error("the counters and the log of this directory are on a ClickHouse: ask the running service")]
     Elsewhere,
@@ -249,7 +244,7 @@ impl QueryError {
             Self::NoPath { .. } | Self::NoIssue { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
-            Self::NotShared | Self::Elsewhere => (StatusCode::NOT_IMPLEMENTED, "not_shared", None),
+            Self::Elsewhere => (StatusCode::NOT_IMPLEMENTED, "not_shared", None),
             // The same question would take as long again.
             Self::SlowRules { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", Some("config")),
             Self::SlowDocument { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", None),

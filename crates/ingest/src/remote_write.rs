@@ -12,14 +12,14 @@ mod stats;
 pub use settings::{RemoteWriteConfig, RemoteWriteError};
 pub(crate) use stats::RemoteWriteStats;
 
-use crate::alerts::{Origin, agent};
+use crate::alerts::{Alerts, Origin, agent};
 use crate::clock;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::query::{Store, TrafficQuery};
 use queue::{Queue, Waiting};
 use settings::Destination;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Time before the first repeat, and the longest.
@@ -37,6 +37,7 @@ struct Shared {
     changed: Condvar,
     stats: RemoteWriteStats,
     destination: Destination,
+    alerts: Weak<Alerts>,
 }
 
 /// The outcome of an attempt.
@@ -49,23 +50,36 @@ enum Attempt {
 }
 
 impl RemoteWrite {
-    /// Begins to send to a destination.
-    pub(crate) fn start(config: &RemoteWriteConfig, stats: RemoteWriteStats) -> Result<Self, std::io::Error> {
+    /// Begins to send to a destination. Of several replicas the one that evaluates alerts sends.
+    pub(crate) fn start(
+        config: &RemoteWriteConfig,
+        stats: RemoteWriteStats,
+        alerts: &Arc<Alerts>,
+    ) -> Result<Self, std::io::Error> {
         let destination = config.destination();
         let queue = Mutex::new(Queue::new(destination.queue_bytes));
-        let shared = Arc::new(Shared { queue, changed: Condvar::new(), stats, destination });
+        let shared = Arc::new(Shared {
+            queue,
+            changed: Condvar::new(),
+            stats,
+            destination,
+            alerts: Arc::downgrade(alerts),
+        });
         let sender = Arc::clone(&shared);
         std::thread::Builder::new().name("remote-write".to_owned()).spawn(move || sender.send_all())?;
         Ok(Self { shared })
     }
 
-    /// Reads the counters at intervals and puts them into the queue. `stopping` is asked through the task, which is aborted.
+    /// Reads the counters at intervals and puts them into the queue, until it is aborted.
     pub(crate) async fn collect(self: Arc<Self>, store: Arc<dyn Store>, limits: Limits) {
         let mut rounds = tokio::time::interval(self.shared.destination.interval);
         // After a pause of the machine, one round has all.
         rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
+            if !self.shared.may_send() {
+                continue;
+            }
             let (this, store, limits) = (Arc::clone(&self), Arc::clone(&store), limits.clone());
             let round = tokio::task::spawn_blocking(move || this.round(&*store, &limits)).await;
             match round {
@@ -113,6 +127,11 @@ impl Shared {
         let mut pause = FIRST_PAUSE;
         let mut is_failing = false;
         while let Some(waiting) = self.next() {
+            if !self.may_send() {
+                // It would come between the samples of another replica.
+                self.stats.left_to_another(waiting.samples);
+                continue;
+            }
             match self.attempt(&waiting) {
                 Attempt::Sent => {
                     if std::mem::take(&mut is_failing) {
@@ -142,6 +161,10 @@ impl Shared {
             }
             self.stats.waits(self.lock().bytes());
         }
+    }
+
+    fn may_send(&self) -> bool {
+        self.alerts.upgrade().is_some_and(|alerts| alerts.acts())
     }
 
     /// The oldest request, when there is one; `None` when the service stops.

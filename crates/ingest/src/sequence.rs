@@ -40,6 +40,12 @@ impl Received {
         self.close_lowest();
     }
 
+    /// Whether a number has arrived, or is not kept any more.
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        let at = self.ranges.partition_point(|(_, last)| *last < number);
+        self.ranges.get(at).is_some_and(|(first, _)| *first <= number)
+    }
+
     /// Notes all that another list has.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.closed = self.closed.max(other.closed);

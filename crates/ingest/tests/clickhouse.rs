@@ -44,6 +44,16 @@ impl Batch {
 /// What senders report in three quarters of an hour: three of them cumulative values, one begins anew in the middle, and a fourth
 /// changes.
 pub(crate) fn traffic(chance: &mut Chance, requests: u64) -> Vec<Batch> {
+    traffic_since(NOON, &[], chance, requests)
+}
+
+/// The same from another time on, counted at bounds.
+pub(crate) fn traffic_since(
+    begin: u64,
+    bounds_seconds: &'static [f64],
+    chance: &mut Chance,
+    requests: u64,
+) -> Vec<Batch> {
     const ROUTES: [&str; 4] = ["/a", "/b", "/orders/{id}", "/health"];
     const MINUTES: u64 = 45;
     let mut batches = Vec::new();
@@ -69,7 +79,7 @@ pub(crate) fn traffic(chance: &mut Chance, requests: u64) -> Vec<Batch> {
             sequence += 1;
             let temporality =
                 if is_delta { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative };
-            let frame = Frame { temporality, ..Frame::at(NOON + minute * MINUTE) };
+            let frame = Frame { temporality, bounds_seconds, ..Frame::at(begin + minute * MINUTE) };
             batches.push(Batch { instance, epoch, sequence, body: frame.of(&all).encode_to_vec() });
             if is_delta {
                 all.clear();
@@ -144,7 +154,7 @@ pub(crate) fn assert_same(service: &Service, expected: &[(String, Value)], who: 
 }
 
 /// Sends a batch until it is acknowledged, as a gateway does, to whichever replica the balancer chooses.
-fn deliver(batch: &Batch, replicas: &[Service], chance: &mut Chance, server: &mut ClickHouse) {
+pub(crate) fn deliver(batch: &Batch, replicas: &[Service], chance: &mut Chance, server: &mut ClickHouse) {
     for _ in 0..20 {
         match batch.send(&replicas[chance.below(replicas.len() as u64) as usize]) {
             200 => return,
@@ -157,7 +167,7 @@ fn deliver(batch: &Batch, replicas: &[Service], chance: &mut Chance, server: &mu
     panic!("never acknowledged");
 }
 
-fn disturb(server: &ClickHouse, chance: &mut Chance) {
+pub(crate) fn disturb(server: &ClickHouse, chance: &mut Chance) {
     let fault = match chance.below(6) {
         0 => ClickHouseFault::Refuse(252, "TOO_MANY_PARTS"),
         1 => ClickHouseFault::Delay(Duration::from_millis(50)),

@@ -1,9 +1,9 @@
 //! Counters on ClickHouse beside the questions for sums: what replicas compute of them, what they keep, and forgetting.
 
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
-use crate::support::{self, Service, database_at};
+use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::forget::{Deed, Forgotten, Selection, forget};
-use gatelens_ingest::{Config, Limits, RemoteWriteConfig, Server, query_offline};
+use gatelens_ingest::{Limits, query_offline};
 use gatelens_testkit::ClickHouse;
 use gatelens_testkit::wait::eventually;
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
@@ -174,33 +174,6 @@ fn a_replica_keeps_no_counts_and_knows_its_senders() {
         let gateways = replica.json("/api/v1/gateways");
         assert!(gateways.to_string().contains("edge-1"), "{gateways}");
     }
-}
-
-#[test]
-fn totals_are_refused_because_they_are_not_known() {
-    let Some(server) = ClickHouse::start().unwrap() else { return };
-    let store = database_at(server.url());
-    let service = Service::on_store(store.clone());
-    let export = Frame::at(NOON).of(&[made("/a", 200, 0.1)]);
-    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &export).accepted();
-    for path in ["/metrics/traffic", "/metrics/traffic?names=starlette_exporter"] {
-        let answer = service.get(path);
-        assert_eq!(answer.status, 501, "{}", answer.text());
-        let body: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(body["error"]["code"], "not_shared", "{body}");
-        assert!(answer.text().contains("scrape the gateways"), "{}", answer.text());
-    }
-    let files = tempfile::tempdir().unwrap();
-    let remote_write =
-        RemoteWriteConfig { url: "http://127.0.0.1:9/".to_owned(), ..RemoteWriteConfig::default() };
-    let config = Config {
-        store: Some(store),
-        remote_write: Some(remote_write),
-        ..support::config(files.path().join("data"), Limits::default())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let error = runtime.block_on(Server::bind(config)).err().unwrap().to_string();
-    assert!(error.starts_with("remote write needs the counters of the data directory"), "{error}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Changes that come with every batch are told at every fifth look, and some at every thirtieth.
-const LOOK: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// All that replicas share by telling.
 const PATHS: [&str; 9] = [
     "gateways",

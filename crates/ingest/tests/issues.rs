@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
+pub(crate) const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
 
-const HOUR: u64 = 60 * MINUTE;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
 /// A failed request with the body of its response.
-fn failed(time: u64, route: &'static str, status: u16, body: &str) -> LogRecord {
+pub(crate) fn failed(time: u64, route: &'static str, status: u16, body: &str) -> LogRecord {
     let mut record = record(time, &made(route, status, 0.1));
     record.attributes.push(text("gatelens.response.body.content", body));
     record
 }
 
-fn by(consumer: &str, mut record: LogRecord) -> LogRecord {
+pub(crate) fn by(consumer: &str, mut record: LogRecord) -> LogRecord {
     record.attributes.retain(|attribute| attribute.key != "gatelens.consumer.id");
     record.attributes.push(text("gatelens.consumer.id", consumer));
     record
@@ -38,15 +38,15 @@ fn send(service: &Service, sequence: u64, version: &str, records: Vec<LogRecord>
     service.send("/v1/logs", Some(("edge-1", 1, sequence)), &export).accepted();
 }
 
-fn rows(service: &Service, query: &str) -> Vec<Value> {
+pub(crate) fn rows(service: &Service, query: &str) -> Vec<Value> {
     service.json(&format!("/api/v1/issues?{query}"))["rows"].as_array().unwrap().clone()
 }
 
-fn decide(service: &Service, id: &str, body: &Value) -> Answer {
+pub(crate) fn decide(service: &Service, id: &str, body: &Value) -> Answer {
     service.put(&format!("/api/v1/issues/{id}"), &body.to_string())
 }
 
-fn state(service: &Service, id: &str) -> Value {
+pub(crate) fn state(service: &Service, id: &str) -> Value {
     service.json(&format!("/api/v1/issues/{id}"))["issue"]["state"].clone()
 }
 

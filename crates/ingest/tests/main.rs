@@ -18,6 +18,8 @@ mod clickhouse_rest;
 mod clickhouse_sessions;
 mod clickhouse_spans;
 mod clickhouse_told;
+mod clickhouse_told_issues;
+mod clickhouse_totals;
 mod compare;
 mod consumers;
 mod counts;

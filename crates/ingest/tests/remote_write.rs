@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
-fn to(url: String) -> RemoteWriteConfig {
+pub(crate) fn to(url: String) -> RemoteWriteConfig {
     let external_labels = [("cluster".to_owned(), "eu".to_owned())].into();
     RemoteWriteConfig { url, interval_seconds: 1, external_labels, ..RemoteWriteConfig::default() }
 }
@@ -54,10 +54,10 @@ fn a_real_prometheus_takes_native_histograms() {
 }
 
 /// The head and the body of a request.
-type Came = (HashMap<String, String>, Vec<u8>);
+pub(crate) type Came = (HashMap<String, String>, Vec<u8>);
 
 /// A store that answers with these statuses, then with 204. Gives what came.
-fn store(statuses: &'static [u16]) -> (String, Receiver<Came>) {
+pub(crate) fn store(statuses: &'static [u16]) -> (String, Receiver<Came>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/write", listener.local_addr().unwrap());
     let (came, requests) = channel();
@@ -89,7 +89,7 @@ fn store(statuses: &'static [u16]) -> (String, Receiver<Came>) {
     (url, requests)
 }
 
-fn fate(service: &Service, name: &str) -> u64 {
+pub(crate) fn fate(service: &Service, name: &str) -> u64 {
     let text = service.get("/metrics").text();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();
     line.rsplit_once(' ').unwrap().1.parse().unwrap()

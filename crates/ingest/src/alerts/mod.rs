@@ -160,7 +160,7 @@ impl Alerts {
     }
 
     /// Whether this replica evaluates and sends.
-    fn acts(&self) -> bool {
+    pub(crate) fn acts(&self) -> bool {
         self.sharing.as_ref().is_none_or(|sharing| sharing.acts(Instant::now()))
     }
 

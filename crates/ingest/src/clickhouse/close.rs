@@ -15,11 +15,13 @@ const MINUTES: u32 = 10;
 /// Minutes of the longer stretches, which have whole blocks.
 pub(super) const HALF_HOUR: u32 = 30;
 /// Blocks of a day, which is a partition.
-const BLOCKS_OF_A_DAY: u32 = 144;
+pub(super) const BLOCKS_OF_A_DAY: u32 = 144;
 /// Seconds after its end that a block is closed, for reports that are on their way.
 const GRACE: i64 = 60;
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(20);
+/// Looks, of which the first is for days that are over.
+const LOOKS_AT_DAYS: u64 = 30;
 /// Minutes after which the states of a sender that is silent are not carried on.
 const SILENT_MINUTES: u32 = 30 * 24 * 60;
 
@@ -41,6 +43,8 @@ pub(super) const NUMBERS: [&str; 10] = [
 ];
 /// Distributions, by bucket.
 pub(super) const MAPS: [&str; 3] = ["duration", "upstream", "gateway"];
+/// The columns of reports that totals need in addition: numbers of sizes, and counts at bounds.
+const OF_TOTALS: [&str; 3] = ["request_sizes", "response_sizes", "by_bound"];
 
 /// The block of a Unix minute.
 pub(super) fn block_of(minute: u32) -> u32 {
@@ -60,6 +64,19 @@ pub(super) fn columns(number: impl Fn(&str) -> String, map: impl Fn(&str) -> Str
 
 pub(super) fn plain() -> String {
     columns(str::to_owned, str::to_owned)
+}
+
+/// All columns of a report or of a state.
+pub(super) fn all_plain() -> String {
+    format!("{}, {}", plain(), OF_TOTALS.join(", "))
+}
+
+/// The same as [`largest`].
+pub(super) fn all_largest() -> String {
+    format!(
+        "{}, max(request_sizes) AS request_sizes, max(response_sizes) AS response_sizes, maxMap(by_bound) AS by_bound",
+        largest()
+    )
 }
 
 pub(super) fn largest() -> String {
@@ -146,9 +163,14 @@ pub(super) struct Border {
 impl ClickHouse {
     /// Closes blocks as they end, until the service does.
     pub(crate) async fn keep_closing(self: Arc<Self>) {
-        loop {
+        for look in 0u64.. {
             if let Err(error) = self.close_due(clock::now()).await {
                 tracing::warn!(%error, "minutes that are over could not be added up; trying again");
+            }
+            if look % LOOKS_AT_DAYS == 0
+                && let Err(error) = self.fold_totals().await
+            {
+                tracing::warn!(%error, "days that are over could not be added to the totals; trying again");
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -195,7 +217,7 @@ impl ClickHouse {
         self.client.query_raw(&insert).execute().await?;
         self.add_classes("minutes", (first_minute(block), first_minute(block.saturating_add(1)))).await?;
         self.add_half_hour(first_minute(block) / HALF_HOUR * HALF_HOUR).await?;
-        let largest = largest();
+        let (names, largest) = (all_plain(), all_largest());
         let silent = first_minute(block).saturating_sub(SILENT_MINUTES);
         let carry = format!(
             "INSERT INTO states (block, stream, sender, series, instance, last_minute, {names})
@@ -216,6 +238,7 @@ impl ClickHouse {
              WHERE heard >= {silent}"
         );
         self.client.query_raw(&carry).execute().await?;
+        self.end_streams(block, before, silent).await?;
         Ok(self.note_closed(block).await?)
     }
 

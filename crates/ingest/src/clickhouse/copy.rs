@@ -5,15 +5,17 @@
 //! it falls into.
 
 use super::ClickHouse;
-use super::close::{self, UNKNOWN_SERIES, block_of, first_minute, plain};
+use super::close::{self, UNKNOWN_SERIES, all_plain, block_of, first_minute, plain};
 use super::log::{RECEIVED_AT, Rows, columns as log_columns, put_length, put_text};
 use super::log_insert::{insert_bytes, insert_rows};
-use super::report::{sender_of, stream_of};
+use super::report::{bounded as bounded_of, sender_of, stream_of};
 use super::series::{Parts, SeriesRow, id_of};
+use super::totals;
 use crate::clock;
 use crate::model::Values;
 use crate::model::accumulate::minute_of;
-use crate::store::contents::{Contents, StoredCounts, StoredSeries, Width};
+use crate::store::contents::{Contents, StoredCounts, StoredSeries, StoredTotals, Width};
+use crate::store::totals::Total;
 use crate::store::{StoreError, day_of};
 use clickhouse::error::Error;
 use serde::Serialize;
@@ -76,7 +78,10 @@ struct Buffer<'a> {
 
 impl<'a> Buffer<'a> {
     fn new(server: &'a ClickHouse, table: &str, keys: &str) -> Self {
-        let counts = plain();
+        Self::of(server, (table, keys), &plain())
+    }
+
+    fn of(server: &'a ClickHouse, (table, keys): (&str, &str), counts: &str) -> Self {
         let statement = format!("INSERT INTO {table} ({keys}, {counts}) FORMAT RowBinary");
         Self { server, statement, rows: Vec::new(), bytes: 0 }
     }
@@ -117,6 +122,8 @@ impl ClickHouse {
         copied.series = series.len() as u64;
         progress("the states of streams");
         let places = self.copy_states(contents, &series, &mut copied).await?;
+        // Before the changes, which are in them.
+        self.copy_totals(contents, places.directory, &mut copied).await?;
         let ids = series.iter().map(|(number, series)| (*number, id_of(&series.shown))).collect();
         let names = Names { ids, instances };
         self.copy_minutes(contents, &names, &places, &mut copied, &mut progress).await?;
@@ -218,7 +225,11 @@ impl ClickHouse {
         blocks: &BTreeSet<u32>,
         copied: &mut Copied,
     ) -> Result<(), StoreError> {
-        let mut buffer = Buffer::new(self, "states", "block, stream, sender, series, instance, last_minute");
+        let keys = "block, stream, sender, series, instance, last_minute";
+        let mut buffer = Buffer::of(self, ("states", keys), &all_plain());
+        // The totals of the directory have these counts.
+        let keys = ("bases", "day, stream, series, instance");
+        let (mut bases, day) = (Buffer::of(self, keys, &totals::plain()), totals::today());
         for gateway in contents.senders()? {
             let sender = sender_of(&gateway.sender);
             for state in contents.states_of(&gateway)? {
@@ -234,11 +245,59 @@ impl ClickHouse {
                     put_text(rows, gateway.sender.instance.as_bytes());
                     rows.extend_from_slice(&last_minute.to_le_bytes());
                     put_counts(rows, &state.values);
+                    put_numbers(rows, sizes_of(&state.values));
+                    put_map(rows, &bounded_of(&state.values.by_bound));
                 }
+                bases.rows.extend_from_slice(&day.to_le_bytes());
+                put_numbers(&mut bases.rows, [stream, series]);
+                put_text(&mut bases.rows, gateway.sender.instance.as_bytes());
+                put_total(&mut bases.rows, &Total::of(&state.values));
                 if buffer.is_full() {
+                    bases.insert().await?;
                     buffer.insert().await?;
                 }
             }
+        }
+        bases.insert().await?;
+        buffer.insert().await?;
+        copied.bytes += buffer.bytes;
+        Ok(())
+    }
+
+    /// The totals of the directory, as those of a source of its own.
+    async fn copy_totals(
+        &self,
+        contents: &mut Contents,
+        directory: u64,
+        copied: &mut Copied,
+    ) -> Result<(), StoreError> {
+        let source = number_of_copy(directory);
+        let known = format!("INSERT INTO totals (day, series, source) VALUES (0, 0, {source})");
+        self.client.query_raw(&known).execute().await?;
+        let keys = ("totals", "day, series, source, bounds, since");
+        let mut buffer = Buffer::of(self, keys, &totals::plain());
+        let mut ended = Vec::new();
+        for StoredTotals { series, has_ended, totals } in contents.totals()? {
+            let id = id_of(&series);
+            if has_ended {
+                ended.push(SeriesRow::of(id, &series, 0));
+            }
+            for total in totals {
+                let rows = &mut buffer.rows;
+                rows.extend_from_slice(&0u32.to_le_bytes());
+                put_numbers(rows, [id, source]);
+                let bounds = total.by_bound.bounds();
+                put_length(rows, bounds.len());
+                bounds.iter().for_each(|bound| rows.extend_from_slice(&bound.to_le_bytes()));
+                rows.extend_from_slice(&total.since.to_le_bytes());
+                put_total(rows, &total);
+            }
+            if buffer.is_full() {
+                buffer.insert().await?;
+            }
+        }
+        for rows in ended.chunks(MAX_SERIES) {
+            self.insert("ended_series", rows).await?;
         }
         buffer.insert().await?;
         copied.bytes += buffer.bytes;
@@ -443,13 +502,37 @@ fn put_numbers<const N: usize>(out: &mut Vec<u8>, numbers: [u64; N]) {
 fn put_counts(out: &mut Vec<u8>, values: &Values) {
     put_numbers(out, numbers_of(values));
     for timing in [&values.duration, &values.upstream, &values.gateway] {
-        let buckets = timing.sketch.buckets();
-        put_length(out, buckets.len());
-        for (bucket, count) in buckets {
-            out.extend_from_slice(&bucket.to_le_bytes());
-            out.extend_from_slice(&count.to_le_bytes());
-        }
+        put_buckets(out, timing.sketch.buckets());
     }
+}
+
+fn put_buckets(out: &mut Vec<u8>, buckets: &[(i16, u64)]) {
+    put_length(out, buckets.len());
+    for (bucket, count) in buckets {
+        out.extend_from_slice(&bucket.to_le_bytes());
+        out.extend_from_slice(&count.to_le_bytes());
+    }
+}
+
+fn put_map(out: &mut Vec<u8>, map: &[(u64, u64)]) {
+    put_length(out, map.len());
+    map.iter().for_each(|(key, count)| put_numbers(out, [*key, *count]));
+}
+
+/// The numbers of sizes.
+fn sizes_of(values: &Values) -> [u64; 2] {
+    [values.request_bytes.count, values.response_bytes.count]
+}
+
+/// The columns of [`totals::plain`].
+fn put_total(out: &mut Vec<u8>, total: &Total) {
+    let Total { count, sketch, sum_ns, by_bound, request_bytes, response_bytes, .. } = total;
+    let sizes = [request_bytes.sum, response_bytes.sum, request_bytes.count, response_bytes.count];
+    put_numbers(out, [*count, sketch.zeros]);
+    put_numbers(out, sizes);
+    out.extend_from_slice(&sum_ns.to_le_bytes());
+    put_buckets(out, sketch.buckets());
+    put_map(out, &bounded_of(by_bound));
 }
 
 /// Names the day of a Unix minute, if it is another than before.

@@ -5,7 +5,7 @@ use super::quoted;
 use super::schema::{STEPS, STEPS_TAKEN};
 
 /// By which column rows are divided among shards: all rows of a key are on one shard, where they replace each other.
-const DIVIDED_BY: [(&str, &str); 17] = [
+const DIVIDED_BY: [(&str, &str); 21] = [
     ("migrations", "version"),
     ("series", "id"),
     ("instances", "cityHash64(name)"),
@@ -14,6 +14,10 @@ const DIVIDED_BY: [(&str, &str); 17] = [
     ("minutes", "series"),
     ("half_hours", "series"),
     ("changes", "series"),
+    ("ended", "stream"),
+    ("bases", "stream"),
+    ("totals", "series"),
+    ("ended_series", "id"),
     ("blocks", "block"),
     ("requests", "batch"),
     ("told", "cityHash64(name)"),

@@ -3,14 +3,17 @@
 //! Rows of series go as they are. Rows of classes of series, which leave the consumer or the route out, are made anew of the series
 //! that are left. What a stream has reported goes into its state, so that it does not count again with its next report.
 
-use super::close::{class_sums, largest, plain};
+use super::close::{all_largest, all_plain, class_sums};
 use super::schema::altered;
-use super::series::Series;
+use super::series::{Parts, Series, SeriesRow, id_of};
 use super::snapshot::Snapshot;
 use super::{ClickHouse, quoted};
+use crate::clock;
+use crate::model::SeriesKey;
 use crate::store::{Deed, Forgotten, Selection, StoreError};
 use clickhouse::error::Error;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Time for the server to remove rows: it writes whole parts anew.
 const REMOVAL_SECONDS: &str = "600";
@@ -107,11 +110,14 @@ impl ClickHouse {
         let (of_series, of_requests) = self.client.query_raw(&counted).fetch_one::<(u64, u64)>().await?;
         let forgotten =
             Forgotten { series: of_series, requests_counted: of_requests, ..Forgotten::default() };
-        if deed == Deed::Count || doomed.series.is_empty() {
+        let is_nothing = doomed.series.is_empty() && self.ended_series().await?.is_empty();
+        if deed == Deed::Count || is_nothing {
             return Ok(forgotten);
         }
+        self.note_forgetting(false).await?;
+        self.forget_totals(selection, &doomed).await?;
         self.settle(&doomed).await?;
-        for table in ["reported", "changes"] {
+        for table in ["reported", "changes", "ended"] {
             self.remove(table, rows).await?;
         }
         for table in ["minutes", "half_hours"] {
@@ -120,9 +126,39 @@ impl ClickHouse {
             self.restore_classes(table, &doomed).await?;
         }
         self.remove_series(selection, &doomed).await?;
-        self.client.query("INSERT INTO forgotten (at) VALUES (now64(3))").execute().await?;
+        self.note_forgetting(true).await?;
         self.refresh_series().await?;
         Ok(forgotten)
+    }
+
+    /// Takes what streams have reported out of the totals, and the totals of a consumer or an environment. The counts of a consumer stay
+    /// without its name, as they are in sums that must not fall. Changes that are in totals do not know who counted them.
+    async fn forget_totals(&self, selection: &Selection, doomed: &Doomed) -> Result<(), StoreError> {
+        let Selection { instance, environment, consumer } = selection;
+        if instance.is_some() || (environment.is_none() && consumer.is_none()) {
+            return Ok(self.rebase(&doomed.rows).await?);
+        }
+        let all = Arc::clone(&self.series().all);
+        let ended = self.ended_series().await?;
+        let gone = Doomed::of(&ended, selection).series;
+        let totals: Vec<u64> = doomed.series.iter().chain(&gone).copied().collect();
+        if consumer.is_some() {
+            let named = all.iter().chain(&ended).filter(|series| totals.contains(&series.id));
+            let nameless =
+                named.map(|series| (series.id, SeriesKey { consumer: Arc::default(), ..series.key.clone() }));
+            let nameless: Vec<(u64, SeriesKey)> = nameless.collect();
+            let (from, to): (Vec<u64>, Vec<u64>) = nameless.iter().map(|(id, key)| (*id, id_of(key))).unzip();
+            let rows: Vec<_> = nameless.iter().map(|(_, key)| SeriesRow::of(id_of(key), key, 0)).collect();
+            self.insert("ended_series", &rows).await?;
+            let mut source = Parts::default();
+            source.text("forgotten");
+            from.iter().for_each(|id| source.number(*id));
+            source.number(clock::now() as u64);
+            self.move_totals(&from, &to, source.hash()).await?;
+        }
+        self.rebase(&one_of("series", &doomed.series)).await?;
+        self.remove("totals", &one_of("series", &totals)).await?;
+        self.remove("ended_series", &one_of("id", &gone)).await
     }
 
     /// Takes what streams have reported into their states, from which the next report counts on.
@@ -132,7 +168,7 @@ impl ClickHouse {
             // The block that is closed next carries its states on from this one, and may be under way; one that is closed again for
             // a late report takes those of the block before.
             let first = closed.saturating_sub(LATE_BLOCKS);
-            let (names, largest) = (plain(), largest());
+            let (names, largest) = (all_plain(), all_largest());
             // The first block, when it is closed again, takes those of block 0.
             let next = first.max(1)..=closed.saturating_add(u32::from(closed > 0));
             for block in std::iter::once(0).chain(next) {
@@ -180,6 +216,9 @@ impl ClickHouse {
                 UNION ALL SELECT series FROM changes UNION ALL SELECT series FROM reported)";
             let left: HashSet<u64> = self.client.query_raw(left).fetch_all().await?.into_iter().collect();
             gone.retain(|series| !left.contains(series));
+            // What others have counted long ago stays in totals.
+            let end = format!("INSERT INTO ended_series SELECT * FROM series WHERE {}", one_of("id", &gone));
+            self.removing(&end).await?;
         }
         self.remove("series", &one_of("id", &gone)).await
     }

@@ -27,6 +27,7 @@ mod snapshot;
 mod spans;
 mod tls;
 mod told;
+mod totals;
 mod watched;
 
 pub use address::{Address, NotAnAddress};
@@ -41,6 +42,7 @@ pub(crate) use replicas::PRESENT;
 pub(crate) use report::Admits;
 pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
 pub(crate) use told::{Place, Told};
+pub(crate) use totals::{SeriesTotals, ServerTotals};
 pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;
@@ -92,6 +94,7 @@ pub(crate) struct ClickHouse {
     late_minutes: u32,
     query_timeout: Duration,
     series: Mutex<Known>,
+    latest_totals: totals::Latest,
     inserts: Inserts,
     spans: SpanInserts,
 }
@@ -140,6 +143,7 @@ impl ClickHouse {
             query_timeout: limits.query_timeout,
             late_minutes: u32::try_from(limits.late_report.as_secs() / 60).unwrap_or(u32::MAX),
             series: Mutex::default(),
+            latest_totals: Mutex::default(),
         };
         store.refresh_series().await?;
         Ok(store)

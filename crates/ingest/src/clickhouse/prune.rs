@@ -26,8 +26,10 @@ impl ClickHouse {
             format!("minute < {}", minute.div_euclid(partition).saturating_mul(partition).max(0))
         };
         self.drop_partitions("minutes", &older(retention.minutes, DAY)).await?;
-        // Changes are in no half hour.
-        self.drop_partitions("changes", &older(retention.half_hours, DAY)).await?;
+        // Changes are in no half hour, and count in totals.
+        let unfolded = self.unfolded().await?;
+        let old = format!("{} AND minute < {unfolded}", older(retention.half_hours, DAY));
+        self.drop_partitions("changes", &old).await?;
         self.drop_partitions("half_hours", &older(retention.half_hours, MONTH)).await
     }
 

@@ -5,8 +5,8 @@ use super::series::{Parts, SeriesRow, id_of};
 use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT, in_time};
 use crate::model::accumulate::minute_of;
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Rejection, Rejections, SeriesKey, Temporality, Timing,
-    Values,
+    ByBound, Gateway, Identity, MetricBatch, MetricPart, Point, Rejection, Rejections, SeriesKey,
+    Temporality, Timing, Values,
 };
 use crate::store::StoreError;
 use clickhouse::error::Error;
@@ -16,6 +16,8 @@ use std::collections::HashSet;
 
 /// Values by bucket, as a row has them.
 pub(super) type Buckets = Vec<(i16, u64)>;
+/// Counts by bound in nanoseconds, as a row has them. Those above all bounds are at 0.
+pub(super) type Bounded = Vec<(u64, u64)>;
 
 /// A row of `reported`.
 #[derive(Row, Serialize)]
@@ -39,6 +41,9 @@ struct Reported {
     gateway_zeros: u64,
     gateway_ns: u64,
     gateway: Buckets,
+    request_sizes: u64,
+    response_sizes: u64,
+    by_bound: Bounded,
 }
 
 /// A row of `changes`.
@@ -61,6 +66,9 @@ struct Change {
     gateway_zeros: u64,
     gateway_ns: u64,
     gateway: Buckets,
+    request_sizes: u64,
+    response_sizes: u64,
+    by_bound: Bounded,
 }
 
 /// Who may bring what.
@@ -204,9 +212,15 @@ pub(super) fn split(timing: &Timing) -> (u64, u64, Buckets) {
     (timing.sketch.zeros, timing.sketch.sum_ns, timing.sketch.buckets().to_vec())
 }
 
+/// Counts at bounds, by bound.
+pub(super) fn bounded(by_bound: &ByBound) -> Bounded {
+    let bounds = by_bound.bounds().iter().copied().chain([0]);
+    bounds.zip(by_bound.counts().iter().copied()).collect()
+}
+
 impl Reported {
     fn of(minute: u32, (sender, point): (u64, &Point), series: u64, instance: &str) -> Self {
-        let Values { duration, upstream, gateway, request_bytes, response_bytes, attempts, .. } =
+        let Values { duration, upstream, gateway, request_bytes, response_bytes, attempts, by_bound } =
             &point.values;
         let (duration_zeros, duration_ns, duration_buckets) = split(duration);
         let (upstream_zeros, upstream_ns, upstream) = split(upstream);
@@ -231,6 +245,9 @@ impl Reported {
             gateway_zeros,
             gateway_ns,
             gateway,
+            request_sizes: request_bytes.count,
+            response_sizes: response_bytes.count,
+            by_bound: bounded(by_bound),
         }
     }
 }
@@ -238,6 +255,7 @@ impl Reported {
 impl Change {
     fn of(minute: u32, (change, point): (u64, &Point), series: u64, instance: &str) -> Self {
         let of_state = Reported::of(minute, (0, point), series, instance);
+        let is_exact = point.values.by_bound.total() == of_state.requests;
         Self {
             minute,
             series,
@@ -256,6 +274,10 @@ impl Change {
             gateway_zeros: of_state.gateway_zeros,
             gateway_ns: of_state.gateway_ns,
             gateway: of_state.gateway,
+            request_sizes: of_state.request_sizes,
+            response_sizes: of_state.response_sizes,
+            // Counts at bounds that lack some of the requests are of no use.
+            by_bound: if is_exact { of_state.by_bound } else { Vec::new() },
         }
     }
 }

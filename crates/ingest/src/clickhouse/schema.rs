@@ -19,6 +19,7 @@ pub(super) const STEPS: &[&[&str]] = &[
     &[FORGOTTEN],
     &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
     &[SPANS],
+    &[ENDED, BASES, TOTALS, ENDED_SERIES],
 ];
 
 /// The version of the tables.
@@ -82,6 +83,9 @@ CREATE TABLE IF NOT EXISTS reported (
     gateway_zeros SimpleAggregateFunction(max, UInt64),
     gateway_ns SimpleAggregateFunction(max, UInt64),
     gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    request_sizes SimpleAggregateFunction(max, UInt64),
+    response_sizes SimpleAggregateFunction(max, UInt64),
+    by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64)), -- durations up to a bound in nanoseconds and above the one before; 0: above all
     received_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3)
 ) ENGINE = AggregatingMergeTree
 PARTITION BY intDiv(block, 144) ORDER BY (block, stream, minute)";
@@ -107,7 +111,10 @@ CREATE TABLE IF NOT EXISTS states (
     upstream SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
     gateway_zeros SimpleAggregateFunction(max, UInt64),
     gateway_ns SimpleAggregateFunction(max, UInt64),
-    gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64))
+    gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    request_sizes SimpleAggregateFunction(max, UInt64),
+    response_sizes SimpleAggregateFunction(max, UInt64),
+    by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY intDiv(block, 144) ORDER BY (block, stream)";
 
@@ -177,7 +184,10 @@ CREATE TABLE IF NOT EXISTS changes (
     change UInt64,                      -- a hash of its batch and its place in it
     ",
     added!(),
-    "
+    ",
+    request_sizes UInt64 CODEC(T64, ZSTD(1)),
+    response_sizes UInt64 CODEC(T64, ZSTD(1)),
+    by_bound Map(UInt64, UInt64) CODEC(ZSTD(1)) -- empty where it lacks a request
 ) ENGINE = ReplacingMergeTree
 PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, change)"
 );
@@ -192,8 +202,95 @@ CREATE TABLE IF NOT EXISTS blocks (
 /// A row each time that series were removed: what replicas know of them must be read anew.
 const FORGOTTEN: &str = "
 CREATE TABLE IF NOT EXISTS forgotten (
-    at DateTime64(3)
+    at DateTime64(3),
+    is_over Bool DEFAULT true           -- false: they are being removed since then
 ) ENGINE = MergeTree ORDER BY at";
+
+/// The columns that totals are made of.
+macro_rules! of_total {
+    () => {
+        "requests SimpleAggregateFunction(max, UInt64),
+    duration_zeros SimpleAggregateFunction(max, UInt64),
+    duration_ns SimpleAggregateFunction(max, UInt128),
+    duration SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    request_bytes SimpleAggregateFunction(max, UInt64),
+    response_bytes SimpleAggregateFunction(max, UInt64),
+    request_sizes SimpleAggregateFunction(max, UInt64),
+    response_sizes SimpleAggregateFunction(max, UInt64),
+    by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64))"
+    };
+}
+
+/// Streams whose states were not carried on, with the last one, until their day is added to the totals.
+const ENDED: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS ended (
+    day UInt32,                         -- Unix day of the block that did not carry it on
+    stream UInt64,
+    series SimpleAggregateFunction(max, UInt64),
+    instance SimpleAggregateFunction(any, String),
+    ",
+    of_total!(),
+    "
+) ENGINE = AggregatingMergeTree
+PARTITION BY day ORDER BY (day, stream)"
+);
+
+/// What of a stream's values is in no total of its series: it was forgotten, or is in a total that was copied.
+const BASES: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS bases (
+    day UInt32,                         -- Unix day; those of streams that go on are carried to a later one
+    stream UInt64,
+    series SimpleAggregateFunction(max, UInt64),
+    instance SimpleAggregateFunction(any, String),
+    ",
+    of_total!(),
+    "
+) ENGINE = AggregatingMergeTree
+PARTITION BY day ORDER BY (day, stream)"
+);
+
+/// All that a series counted by changes and by streams that ended, up to the end of a day; and what came at once from elsewhere.
+const TOTALS: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS totals (
+    day UInt32,                         -- Unix day; 0 where it came from elsewhere
+    series UInt64,                      -- 0: the day is whole, or the source is known
+    source UInt64,                      -- 0; of what came from elsewhere, a number of its own
+    bounds Array(UInt64),               -- at which durations are counted apart, nanoseconds
+    since SimpleAggregateFunction(min, Int64) DEFAULT 9223372036854775807, -- Unix nanoseconds, at which nothing was counted yet
+    ",
+    of_total!(),
+    "
+) ENGINE = AggregatingMergeTree
+PARTITION BY day ORDER BY (day, series, source, bounds)"
+);
+
+/// Series of which only totals are left.
+const ENDED_SERIES: &str = "
+CREATE TABLE IF NOT EXISTS ended_series (
+    id UInt64,                          -- a hash of all that follows
+    service String,
+    environment String,
+    version String,
+    direction String,
+    consumer String,                    -- '': forgotten
+    method String,
+    route String,
+    route_source String,
+    host String,
+    upstream_cluster String,
+    status UInt16,
+    grpc_status Int16,
+    error_type String,
+    overflow Bool,
+    place UInt32,
+    without_both UInt64,
+    without_consumer UInt64,
+    without_route UInt64,
+    added_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree ORDER BY id";
 
 /// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for
 /// long; what people wrote, and learned routes, stay.

@@ -110,7 +110,7 @@ impl SeriesRow {
         }
     }
 
-    fn into_series(self) -> Series {
+    pub(super) fn into_series(self) -> Series {
         let key = SeriesKey {
             service: self.service.into(),
             environment: self.environment.into(),

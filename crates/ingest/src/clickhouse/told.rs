@@ -1,6 +1,8 @@
 //! The table of rows that replicas tell each other.
 
 use super::{ClickHouse, quoted};
+use crate::issues::Taken;
+use crate::retention::{Retention, before};
 use crate::store::{Deed, Selection, StoreError};
 use crate::told::{Book, Kind, MAX_NAME, MAX_VALUE, Row as ToldRow};
 use clickhouse::Row;
@@ -79,6 +81,32 @@ impl ClickHouse {
         }
     }
 
+    /// Removes what any replica has told about data to forget in issues. `taken` are those of them that this replica knows.
+    pub(crate) async fn forget_issues(&self, selection: &Selection, taken: &Taken) -> Result<(), StoreError> {
+        match about_issues(selection, taken) {
+            Some(condition) => self.remove("told", &condition).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what replicas have told of issues and what is older than it is kept in their files. Ages count from `newest`, Unix
+    /// nanoseconds.
+    pub(crate) async fn prune_issues(&self, retention: &Retention, newest: i64) -> Result<(), StoreError> {
+        let old = |kinds: &str, age| {
+            let until = before(newest, age).div_euclid(1_000_000).max(0);
+            format!("kind IN ({kinds}) AND told.at < fromUnixTimestamp64Milli(toInt64({until}))")
+        };
+        let of_log = "'issue_values', 'issue_fields', 'issue_hours', 'issue_examples'";
+        for old in [old(of_log, retention.requests), old("'issue', 'issue_decisions'", retention.half_hours)]
+        {
+            let any = format!("SELECT 1 FROM told WHERE {old} LIMIT 1");
+            if self.client.query_raw(&any).fetch_optional::<u8>().await.map_err(StoreError::from)?.is_some() {
+                self.remove("told", &old.replace("told.at", "at")).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// A page of what all other replicas have told of a kind, by key.
     pub(crate) async fn told_of(&self, replica: &str, kind: &str, after: &Place) -> Result<Told, Error> {
         let page = format!(
@@ -133,6 +161,46 @@ fn about(selection: &Selection) -> Option<String> {
     }
     let any: Vec<_> = any.into_iter().map(|condition| format!("({condition})")).collect();
     Some(any.join(" OR ")).filter(|condition| !condition.is_empty() && !selection.is_empty())
+}
+
+/// A condition on rows of issues that are about data to forget. Rows name consumers and gateways as values and in examples; what
+/// else there is of an issue names nobody, and goes where the whole issue goes.
+fn about_issues(selection: &Selection, Taken { whole, in_part }: &Taken) -> Option<String> {
+    let Selection { instance, environment, consumer } = selection;
+    let ids = |ids: &mut dyn Iterator<Item = &String>| {
+        let ids: Vec<_> = ids.map(|id| quoted(id)).collect();
+        (!ids.is_empty()).then(|| format!("JSONExtractString(name, 1) IN ({})", ids.join(", ")))
+    };
+    let is = |place: usize, value: &str| format!("JSONExtractString(name, {place}) = {}", quoted(value));
+    let mut scope: Vec<String> = environment.iter().map(|environment| is(2, environment)).collect();
+    if consumer.is_some() && instance.is_some() {
+        // Of issues in which both were seen.
+        scope.push(ids(&mut whole.iter().chain(in_part))?);
+    }
+    let of = |kind: &str, more: &[String]| {
+        let all = [&[format!("kind = '{kind}'")], &*scope, more].concat();
+        format!("({})", all.join(" AND "))
+    };
+    let mut any = Vec::new();
+    if consumer.is_none() && instance.is_none() {
+        let kinds: Vec<_> = Book::Issues.kinds().iter().map(|kind| of(kind.name, &[])).collect();
+        any.extend(environment.is_some().then_some(kinds).into_iter().flatten());
+    } else {
+        let mut within = Vec::new();
+        for (dimension, place, value) in [("consumer", 4, consumer), ("gateway", 5, instance)] {
+            let Some(value) = value else { continue };
+            any.push(of("issue_values", &[is(3, dimension), is(4, value)]));
+            within.push(format!("JSONExtractString(example, {place}) = {}", quoted(value)));
+        }
+        let examples = "JSONExtractArrayRaw(JSONExtractString(value, 'examples'))";
+        let within = format!("arrayExists(example -> {}, {examples})", within.join(" AND "));
+        any.push(of("issue_examples", &[within]));
+    }
+    if let Some(whole) = ids(&mut whole.iter()) {
+        let kinds: Vec<_> = Book::Issues.kinds().iter().map(|kind| quoted(kind.name)).collect();
+        any.push(format!("(kind IN ({}) AND {whole})", kinds.join(", ")));
+    }
+    (!any.is_empty()).then(|| any.join(" OR "))
 }
 
 /// Values that are too long for any replica of ours are not fetched, and the row is refused when it is merged.

@@ -139,11 +139,6 @@ pub enum StartError {
         /// The fault.
         source: StoreError,
     },
-    /// Remote write sends all that was ever counted, which a server does not know.
-    #[error(
-        "remote write needs the counters of the data directory, and --store keeps them elsewhere: leave `remote_write` out, and let Prometheus scrape the gateways, or give the filter a destination of OTLP metrics"
-    )]
-    RemoteWrite,
     /// The server that keeps the counters cannot be used.
     #[error("cannot use the store {address}: {source}")]
     Server {
@@ -265,7 +260,6 @@ impl Server {
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let server = match &store {
-            Some(_) if remote_write.is_some() => return Err(StartError::RemoteWrite),
             Some(config) => {
                 let opened = ClickHouse::open(config, Arc::clone(&patterns), &limits).await;
                 let failed = |source| StartError::Server { address: config.address.to_string(), source };
@@ -304,7 +298,7 @@ impl Server {
         let drift = drift.map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let remote_write = match &remote_write {
             Some(config) => {
-                let started = RemoteWrite::start(config, RemoteWriteStats::new(stats.registry())?);
+                let started = RemoteWrite::start(config, RemoteWriteStats::new(stats.registry())?, &alerts);
                 Some(Arc::new(started.map_err(|error| failed(StoreError::file(data.path(), error)))?))
             }
             None => None,
@@ -376,7 +370,8 @@ impl Server {
         let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
         // It reads the files by itself, so that the end of the service does not wait for it.
         let writing = remote_write.map(|remote_write| {
-            let store = Files::new(Arc::clone(&state.data), state.limits.clone());
+            let store =
+                Files::new(Arc::clone(&state.data), state.limits.clone()).beside(state.server.clone());
             tokio::spawn(remote_write.collect(Arc::new(store), state.limits.clone()))
         });
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));

@@ -117,7 +117,9 @@ async fn store(
                 let stored = writing.writers.requests(batch, signal).await;
                 // Of a repeat, too: the service may have stopped between the batch and its issues, which know their batches.
                 // A batch with records that were not admitted belongs to no issue: which of its failures are in the log is not known here.
-                if stored.as_ref().is_ok_and(|stored| stored.rejected().total() == 0) && !seen.is_empty() {
+                // What another replica has taken in it has counted.
+                let counts = |stored: &Stored| stored.rejected().total() == 0 && !stored.is_elsewhere();
+                if stored.as_ref().is_ok_and(counts) && !seen.is_empty() {
                     add_issues(&writing, seen, identity).await;
                 }
                 if matches!(stored, Ok(Stored::New { .. })) && !spans.is_empty() {

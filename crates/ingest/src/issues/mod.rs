@@ -16,7 +16,7 @@ mod text;
 mod validation;
 
 use file::IssuesFile;
-pub(crate) use file::{Decision, ISSUES_FILE, Regresses, open_read};
+pub(crate) use file::{Decision, ISSUES_FILE, Regresses, Taken, open_read, parts};
 pub(crate) use fingerprint::Kind;
 pub(crate) use observe::{Seen, observe};
 pub(crate) use state::{Standing, State};
@@ -24,6 +24,8 @@ pub(crate) use state::{Standing, State};
 use crate::model::{Identity, Signal};
 use crate::retention::Retention;
 use crate::store::{DataDir, Deed, Selection, StoreError};
+use crate::told::journal::{Merged, Past, Untold};
+use crate::told::{Pace, Row};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The file of issues in a running service.
@@ -52,14 +54,35 @@ impl Issues {
         self.file().decide(id, decision)
     }
 
-    /// Removes what is old. Blocks. `now` is in Unix nanoseconds.
-    pub(crate) fn prune(&self, retention: &Retention, now: i64) -> Result<(), StoreError> {
+    /// Removes what is old. Blocks. `now` is in Unix nanoseconds. Returns the time from which ages count.
+    pub(crate) fn prune(&self, retention: &Retention, now: i64) -> Result<i64, StoreError> {
         self.file().prune(retention, now)
     }
 
-    /// Removes what a selection takes, or counts it: the number of issues that go as a whole. Blocks.
-    pub(crate) fn forget(&self, selection: &Selection, deed: Deed) -> Result<u64, StoreError> {
+    /// Removes what a selection takes, or finds the issues of which something would go. Blocks.
+    pub(crate) fn forget(&self, selection: &Selection, deed: Deed) -> Result<Taken, StoreError> {
         self.file().forget(selection, deed)
+    }
+
+    /// Begins to note what a replica tells others, which have the same issues then. Blocks. `now` is in Unix nanoseconds. True for a
+    /// file that has never known a server.
+    pub(crate) fn begin_telling(&self, replica: &str, past: Past, now: i64) -> Result<bool, StoreError> {
+        self.file().begin_telling(replica, past, now)
+    }
+
+    /// Some of the rows to tell. Blocks.
+    pub(crate) fn untold(&self, pace: Pace) -> Result<Untold, StoreError> {
+        self.file().untold(pace)
+    }
+
+    /// Notes that changes were told. Blocks.
+    pub(crate) fn settle_told(&self, ids: &[i64]) -> Result<(), StoreError> {
+        self.file().settle_told(ids)
+    }
+
+    /// Merges what other replicas have told. Blocks. `now` is in Unix nanoseconds.
+    pub(crate) fn take_told(&self, rows: &[Row], now: i64) -> Result<Merged, StoreError> {
+        self.file().take_told(rows, now)
     }
 
     fn file(&self) -> MutexGuard<'_, IssuesFile> {

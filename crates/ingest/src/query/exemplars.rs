@@ -4,6 +4,7 @@ use super::filter::Filter;
 use super::range::Range;
 use super::requests::RequestsQuery;
 use super::traffic::{TrafficLabel, TrafficRow};
+use crate::clickhouse::ClickHouse;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
@@ -30,12 +31,12 @@ pub(crate) struct Exemplar {
 pub(super) fn put(
     rows: &mut [TrafficRow],
     (labels, filter): (&[TrafficLabel], &Filter),
-    (directory, limits): (&DataDir, &Limits),
+    (store, limits): ((&DataDir, Option<&ClickHouse>), &Limits),
     now: i64,
 ) {
     let range = Range { from: now.saturating_sub(AGE), to: now };
     let question = RequestsQuery::latest(filter.clone(), range, REQUESTS.min(limits.rows));
-    let page = match question.answer((directory, None), limits) {
+    let page = match question.answer(store, limits) {
         Ok(page) => page,
         Err(error) => {
             return tracing::debug!(%error, "the buckets get no exemplars, because the log cannot be read");

@@ -435,11 +435,7 @@ impl Store for Files {
     }
 
     fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {
-        match &self.server {
-            // A sum of what is left of minutes would fall, and the totals of the file are those of before.
-            Some(_) => Err(QueryError::NotShared),
-            None => query.answer(&self.data, &self.limits),
-        }
+        query.answer((&self.data, self.server.as_deref()), &self.limits)
     }
 
     fn windows(

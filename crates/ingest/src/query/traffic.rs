@@ -14,6 +14,7 @@ use super::exemplars;
 use super::filter::{self, Filter};
 use super::params::Params;
 use super::rollup::MINUTE_NANOS;
+use crate::clickhouse::{ClickHouse, SeriesTotals, ServerTotals};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::{Scope, SeriesKey};
@@ -90,35 +91,23 @@ impl TrafficQuery {
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Traffic, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        (directory, server): (&DataDir, Option<&ClickHouse>),
+        limits: &Limits,
+    ) -> Result<Traffic, QueryError> {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut rows =
             Rows { query: self, max: limits.traffic_series, all: Vec::new(), places: HashMap::new() };
-        let of_series = rows.of_series(&snapshot)?;
-        totals::each(&snapshot, |series, total| {
-            if let Some(place) = of_series.get(&series) {
-                rows.add(*place, total);
-            }
-            Ok::<_, QueryError>(())
-        })?;
-        let mut waiting = Totals::new();
-        Recent::default().each(&snapshot, (i64::MIN, i64::MAX), |change| {
-            let Change { minute, series, received_at, values, .. } = change;
-            if let Some(place) = of_series.get(&series) {
-                rows.counted(*place, minute);
-                totals::add_change(&mut waiting, (series, received_at), &values.read());
-            }
-            Ok::<_, QueryError>(())
-        })?;
-        for ((series, _), total) in waiting {
-            if let Some(place) = of_series.get(&series) {
-                rows.add(*place, total);
-            }
+        match server {
+            Some(server) => rows.read_server(&snapshot, &*server.totals()?)?,
+            None => rows.read_file(&snapshot)?,
         }
         let mut rows = rows.all;
         if self.exemplars == Exemplars::Latest {
-            exemplars::put(&mut rows, (&self.labels, &self.filter), (directory, limits), self.now);
+            let store = (directory, server);
+            exemplars::put(&mut rows, (&self.labels, &self.filter), (store, limits), self.now);
         }
         let stale = self.now.saturating_sub(STALE).div_euclid(MINUTE_NANOS);
         Ok(self.names.metrics(&self.labels, (rows, self.active(&snapshot)?), stale))
@@ -165,6 +154,59 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    fn read_file(&mut self, snapshot: &Connection) -> Result<(), QueryError> {
+        let of_series = self.of_series(snapshot)?;
+        totals::each(snapshot, |series, total| {
+            if let Some(place) = of_series.get(&series) {
+                self.add(*place, Cow::Owned(total));
+            }
+            Ok::<_, QueryError>(())
+        })?;
+        let mut waiting = Totals::new();
+        Recent::default().each(snapshot, (i64::MIN, i64::MAX), |change| {
+            let Change { minute, series, received_at, values, .. } = change;
+            if let Some(place) = of_series.get(&series) {
+                self.counted(*place, minute);
+                totals::add_change(&mut waiting, (series, received_at), &values.read());
+            }
+            Ok::<_, QueryError>(())
+        })?;
+        for ((series, _), total) in waiting {
+            if let Some(place) = of_series.get(&series) {
+                self.add(*place, Cow::Owned(total));
+            }
+        }
+        Ok(())
+    }
+
+    /// The file follows the series of the server, and has when each was counted.
+    fn read_server(&mut self, file: &Connection, totals: &ServerTotals) -> Result<(), QueryError> {
+        let mut select = file.prepare(&format!("SELECT {SERIES_COLUMNS}, last_counted FROM series"))?;
+        let counted = select.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
+        let counted: HashMap<SeriesKey, i64> = counted.collect::<Result<_, _>>()?;
+        for SeriesTotals { key, shown, has_ended, totals } in &totals.all {
+            if !self.takes(shown, *has_ended) {
+                continue;
+            }
+            let place = self.place(shown)?;
+            let minute = match counted.get(key).or_else(|| counted.get(shown)) {
+                _ if *has_ended => 0,
+                Some(half_hour) => half_hour + 29,
+                // One that is new is followed within a minute.
+                None => self.query.now.div_euclid(MINUTE_NANOS),
+            };
+            self.counted(place, minute);
+            totals.iter().for_each(|total| self.add(place, Cow::Borrowed(total)));
+        }
+        Ok(())
+    }
+
+    fn takes(&self, series: &SeriesKey, has_ended: bool) -> bool {
+        let is_nameless = has_ended && series.consumer.is_empty();
+        let by_consumer = self.query.labels.contains(&TrafficLabel::new(Dimension::Consumer));
+        self.query.filter.takes_series(series, "") && !(is_nameless && by_consumer)
+    }
+
     /// Makes a row for each set of values of the labels. Returns the places of the rows by series; those of ended series
     /// are below 0.
     fn of_series(&mut self, file: &Connection) -> Result<HashMap<i64, usize>, QueryError> {
@@ -176,9 +218,7 @@ impl Rows<'_> {
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let series = read_series(row)?;
-                let is_nameless = sign < 0 && series.consumer.is_empty();
-                let by_consumer = self.query.labels.contains(&TrafficLabel::new(Dimension::Consumer));
-                if !self.query.filter.takes_series(&series, "") || (is_nameless && by_consumer) {
+                if !self.takes(&series, sign < 0) {
                     continue;
                 }
                 let id: i64 = row.get(SERIES_COLUMN_COUNT)?;
@@ -211,9 +251,9 @@ impl Rows<'_> {
         Ok(self.all.len() - 1)
     }
 
-    fn add(&mut self, place: usize, total: Total) {
+    fn add(&mut self, place: usize, total: Cow<'_, Total>) {
         if let Some(row) = self.all.get_mut(place) {
-            row.add(Cow::Owned(total));
+            row.add(total);
         }
     }
 

@@ -6,6 +6,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 const SENT: &str = "sent";
 const REJECTED: &str = "rejected";
 const QUEUE_FULL: &str = "queue_full";
+const OTHER_REPLICA: &str = "other_replica";
 
 /// Counters since the start of the process.
 pub(crate) struct RemoteWriteStats {
@@ -35,7 +36,9 @@ impl RemoteWriteStats {
                 IntGauge::with_opts(named("queue_bytes", "Bytes of requests that wait to be sent."))?,
             )?,
         };
-        [SENT, REJECTED, QUEUE_FULL].iter().for_each(|fate| drop(stats.samples.with_label_values(&[*fate])));
+        [SENT, REJECTED, QUEUE_FULL, OTHER_REPLICA]
+            .iter()
+            .for_each(|fate| drop(stats.samples.with_label_values(&[*fate])));
         Ok(stats)
     }
 
@@ -50,6 +53,11 @@ impl RemoteWriteStats {
     /// Samples that went because the queue was full.
     pub(super) fn dropped(&self, samples: u64) {
         self.samples.with_label_values(&[QUEUE_FULL]).inc_by(samples);
+    }
+
+    /// Samples that went because another replica sends now.
+    pub(super) fn left_to_another(&self, samples: u64) {
+        self.samples.with_label_values(&[OTHER_REPLICA]).inc_by(samples);
     }
 
     pub(super) fn failed(&self) {

@@ -7,6 +7,7 @@ use super::data_dir::DataDir;
 use super::metrics::{Metrics, SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use super::packed::{AddedUp, Loose, Packed, PackedTable};
 use super::rollups::{self, HALF_HOURS, MINUTES, RollupTable};
+use super::totals::{self, Total};
 use super::{
     Admission, StoreError, chunk, day_files, instances, lock, minutes_since, open_read, patterns, salvage,
 };
@@ -42,6 +43,18 @@ pub(crate) struct StoredSeries {
     /// Under the route that its sender reports; `None` where learned patterns may have replaced that.
     pub(crate) reported: Option<SeriesKey>,
 }
+
+/// All that a series ever counted, one total for each list of bounds.
+pub(crate) struct StoredTotals {
+    /// Under the route that it is shown with.
+    pub(crate) series: SeriesKey,
+    /// Only totals are left of it.
+    pub(crate) has_ended: bool,
+    pub(crate) totals: Vec<Total>,
+}
+
+/// Totals by the bounds at which their durations are counted.
+type ByBounds = BTreeMap<Arc<[u64]>, Total>;
 
 /// The counts of a series at an instance, in a minute or a half hour.
 pub(crate) struct StoredCounts {
@@ -137,6 +150,38 @@ impl Contents {
             all.insert(row.get(SERIES_COLUMN_COUNT)?, StoredSeries { shown, reported });
         }
         Ok(all)
+    }
+
+    /// The totals of all series, and of those that have ended.
+    pub(crate) fn totals(&self) -> Result<Vec<StoredTotals>, StoreError> {
+        let mut keys: HashMap<i64, SeriesKey> =
+            self.series()?.into_iter().map(|(id, series)| (id, series.shown)).collect();
+        let mut select = self.file.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM ended_series"))?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            keys.insert(-row.get::<_, i64>(SERIES_COLUMN_COUNT)?, read_series(row)?);
+        }
+        // Series that are shown under the same route are one, and so are several that ended one after the other.
+        let mut all: HashMap<SeriesKey, (bool, ByBounds)> = HashMap::new();
+        totals::each(&self.file, |series, total| {
+            let Some(key) = keys.get(&series) else { return Ok(()) };
+            let (is_live, totals) = all.entry(key.clone()).or_default();
+            *is_live |= series >= 0;
+            match totals.get_mut(total.by_bound.bounds()) {
+                Some(sum) => {
+                    sum.add(&total);
+                    sum.since = sum.since.min(total.since);
+                }
+                None => drop(totals.insert(Arc::clone(total.by_bound.bounds()), total)),
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        let stored = |(series, (is_live, totals)): (_, (bool, ByBounds))| StoredTotals {
+            series,
+            has_ended: !is_live,
+            totals: totals.into_values().collect(),
+        };
+        Ok(all.into_iter().map(stored).collect())
     }
 
     /// The names of instances by their numbers.

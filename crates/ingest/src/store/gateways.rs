@@ -42,19 +42,20 @@ pub(crate) fn is_repeat(file: &Connection, signal: Signal, identity: &Identity) 
 }
 
 /// Notes the identity of a request. `earlier` finds what an older file knows of the sender when this one knows
-/// nothing yet.
+/// nothing yet. True where another replica is known to have taken it in.
 pub(crate) fn note_batch(
     file: &Connection,
     signal: Signal,
     identity: &Identity,
     now: i64,
     earlier: impl FnOnce() -> Option<Received>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let Identity { instance, epoch, environment, sequence } = identity;
     let mut received = match received(file, signal, identity)? {
         Some(received) => received,
         None => earlier().unwrap_or_default(),
     };
+    let is_known = received.contains(*sequence);
     received.insert(*sequence);
     file.prepare_cached(
         "INSERT INTO batches (instance, epoch, environment, signal, sequence, received_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -65,7 +66,7 @@ pub(crate) fn note_batch(
          ON CONFLICT DO UPDATE SET received = excluded.received",
     )?
     .execute(params![instance, epoch, environment, code(signal), received.encode()])?;
-    Ok(())
+    Ok(is_known)
 }
 
 /// The sequence numbers that this file knows of a sender.

@@ -560,7 +560,7 @@ impl Metrics {
         drop(noted);
         self.consumers.committed(counted);
         self.taught = taught;
-        Ok(Stored::New { rejected })
+        Ok(Stored::New { rejected, is_elsewhere: false })
     }
 }
 

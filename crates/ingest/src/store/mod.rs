@@ -90,7 +90,7 @@ pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> R
     )?;
     let mut forgotten = metrics.forget(selection, deed, now)?;
     forgotten.add(&requests::Requests::open(Arc::clone(&directory), now)?.forget(selection, deed, now)?);
-    forgotten.issues = Issues::open(&directory)?.forget(selection, deed)?;
+    forgotten.issues = Issues::open(&directory)?.forget(selection, deed)?.whole.len() as u64;
     forgotten.spans = Spans::open(&directory, Limits::default().spans_bytes)?.forget(selection, deed)?;
     Ok(forgotten)
 }

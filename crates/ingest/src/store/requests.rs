@@ -255,8 +255,11 @@ impl Requests {
             }
         }
         let transaction = today.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut is_elsewhere = false;
         if let Some(identity) = &batch.identity {
-            note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
+            let is_known =
+                note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
+            is_elsewhere = is_known && keeping == Keeping::Senders;
             let records = admitted.iter().map(|part| part.events.len()).sum();
             accepted::count(&transaction, identity, *day, records)?;
         }
@@ -270,7 +273,7 @@ impl Requests {
         if keeping == Keeping::Requests {
             admitted.into_iter().for_each(|part| directory.news().announce(part));
         }
-        Ok(Stored::New { rejected })
+        Ok(Stored::New { rejected, is_elsewhere })
     }
 
     /// A file that cannot be read is not asked again; the repeats that it knew are lost with it.
@@ -506,8 +509,8 @@ mod tests {
         for (day, sequence, news) in steps {
             let stored =
                 store.store(&batch(*sequence), (Signal::Logs, Keeping::Requests), NOON + day * DAY).unwrap();
-            let expected =
-                if *news { Stored::New { rejected: Rejections::default() } } else { Stored::Repeat };
+            let new = Stored::New { rejected: Rejections::default(), is_elsewhere: false };
+            let expected = if *news { new } else { Stored::Repeat };
             assert_eq!(stored, expected, "batch {sequence} on day {day} of {steps:?}");
         }
         let identity = batch(1).identity.unwrap();
@@ -603,7 +606,7 @@ mod tests {
         store.today.execute_batch("PRAGMA shrink_memory").unwrap();
         assert_eq!(
             store.store(&batch(2), (Signal::Logs, Keeping::Requests), NOON).unwrap(),
-            Stored::New { rejected: Rejections::default() }
+            Stored::New { rejected: Rejections::default(), is_elsewhere: false }
         );
         assert_eq!(directory.troubles().len(), 1);
         let names =

@@ -56,7 +56,7 @@ const VERSION: u8 = 1;
 /// Ended series that are kept; of more, the oldest go.
 const MAX_ENDED: i64 = 200_000;
 /// Lists of bounds of a series. What comes at further ones counts as without bounds.
-const MAX_LISTS: i64 = 4;
+pub(crate) const MAX_LISTS: i64 = 4;
 
 /// All that a series ever counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -247,11 +247,29 @@ pub(super) fn settle(file: &Connection) -> Result<(), StoreError> {
 }
 
 impl Total {
+    /// The counts of a state.
+    pub(crate) fn of(values: &Values) -> Self {
+        Self {
+            since: i64::MAX,
+            count: values.duration.count,
+            sketch: values.duration.sketch.clone(),
+            sum_ns: values.duration.sketch.sum_ns.into(),
+            by_bound: values.by_bound.clone(),
+            request_bytes: values.request_bytes,
+            response_bytes: values.response_bytes,
+        }
+    }
+
     /// Adds what the other holds, which is counted at the same bounds. The start stays.
     pub(crate) fn add(&mut self, other: &Self) {
         self.add_durations((other.count, other.sum_ns), &other.sketch);
         self.add_sizes([other.request_bytes, other.response_bytes]);
         self.by_bound.add(&other.by_bound);
+    }
+
+    /// Whether nothing was counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0 && self.request_bytes.count == 0 && self.response_bytes.count == 0
     }
 
     fn add_durations(&mut self, (count, sum_ns): (u64, u128), sketch: &Sketch) {

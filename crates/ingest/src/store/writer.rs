@@ -56,7 +56,11 @@ const ADD_UP_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
     /// Committed just now, except these points or records.
-    New { rejected: Rejections },
+    New {
+        rejected: Rejections,
+        /// Another replica is known to have committed it before.
+        is_elsewhere: bool,
+    },
     /// Committed before under the same identity; nothing changed.
     Repeat,
 }
@@ -65,9 +69,14 @@ impl Stored {
     /// The part that is not stored; of a repeat, nobody is told again.
     pub(crate) fn rejected(self) -> Rejections {
         match self {
-            Self::New { rejected } => rejected,
+            Self::New { rejected, .. } => rejected,
             Self::Repeat => Rejections::default(),
         }
+    }
+
+    /// Whether another replica is known to have committed it before.
+    pub(crate) fn is_elsewhere(self) -> bool {
+        matches!(self, Self::New { is_elsewhere: true, .. })
     }
 }
 
@@ -202,7 +211,7 @@ impl Writers {
         }
         let (mut stored, observed) =
             self.metrics.store(|reply| MetricJob::Store(batch, keeping, reply)).await?;
-        if let Stored::New { rejected } = &mut stored {
+        if let Stored::New { rejected, .. } = &mut stored {
             rejected.merge(&refused);
         }
         Ok((stored, observed))
@@ -250,9 +259,17 @@ impl Writers {
             let elsewhere = server.prune_spans(retention, clock::now()).await;
             spans = spans.and(elsewhere.map_err(Refused::from));
         }
-        let retention = retention.clone();
-        let issues = on_file(&self.issues, move |issues| issues.prune(&retention, clock::now())).await;
+        let issues = self.prune_issues(retention).await;
         requests.map(|_| ()).and(metrics).and(spans).and(issues)
+    }
+
+    async fn prune_issues(&self, retention: &Retention) -> Result<(), Refused> {
+        let of_file = retention.clone();
+        let newest = on_file(&self.issues, move |issues| issues.prune(&of_file, clock::now())).await?;
+        if let Some(server) = &self.server {
+            server.prune_issues(retention, newest).await?;
+        }
+        Ok(())
     }
 
     async fn prune_metrics(&self, retention: &Retention) -> Result<(), Refused> {
@@ -360,9 +377,18 @@ impl Writers {
         if let Some(server) = &self.server {
             all.spans += server.forget_spans(selection, deed).await?;
         }
-        let selection = selection.clone();
-        all.issues = on_file(&self.issues, move |issues| issues.forget(&selection, deed)).await?;
+        all.issues = self.forget_issues(selection, deed).await?;
         Ok(all)
+    }
+
+    /// Removes what a selection takes of issues: of the file before the server, so that it is not told again.
+    async fn forget_issues(&self, selection: &Selection, deed: Deed) -> Result<u64, Refused> {
+        let of_file = selection.clone();
+        let taken = on_file(&self.issues, move |issues| issues.forget(&of_file, deed)).await?;
+        if let (Some(server), Deed::Remove) = (&self.server, deed) {
+            server.forget_issues(selection, &taken).await?;
+        }
+        Ok(taken.whole.len() as u64)
     }
 
     /// Stores learned patterns, folds the past under them, and puts them in force. Blocks until that is done.
@@ -420,6 +446,14 @@ impl Writers {
         self.telling(book, |reply| Telling::Begin(past, reply)).await
     }
 
+    /// Works on the file of issues.
+    pub(crate) async fn on_issues<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Issues) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        on_file(&self.issues, work).await
+    }
+
     /// Some of the rows to tell.
     pub(crate) async fn untold(&self, book: Book, pace: Pace) -> Result<Untold, Refused> {
         self.telling(book, |reply| Telling::Untold(pace, reply)).await
@@ -439,6 +473,8 @@ impl Writers {
         match book {
             Book::Counters => self.metrics.submit(|reply| MetricJob::Telling(order(reply))).await,
             Book::Log => self.requests.submit(|reply| RequestJob::Telling(order(reply))).await,
+            // Its file has no thread of its own.
+            Book::Issues => Err(Refused::Stopped),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Merges keep the earliest first time and the latest last time. Texts are those of the later time; of two with the same time
 //! the greater ones, so that all replicas choose the same.
 
+mod issues;
 mod log;
 mod people;
 mod releases;
@@ -39,3 +40,13 @@ pub(crate) const COUNTERS: &[&Kind] = &[
 
 /// Those of the request log.
 pub(crate) const LOG: &[&Kind] = &[&log::LOG_GATEWAYS, &log::LOG_SEQUENCES, &log::ACCEPTED];
+
+/// Those of the file of issues.
+pub(crate) const ISSUES: &[&Kind] = &[
+    &issues::ISSUES,
+    &issues::VALUES,
+    &issues::FIELDS,
+    &issues::HOURS,
+    &issues::EXAMPLES,
+    &issues::DECISIONS,
+];

@@ -76,7 +76,7 @@ pub(crate) enum Merge {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unmerged {
     /// What it refers to is not there yet.
-    #[error("its gateway is not known")]
+    #[error("what it belongs to is not known")]
     Early,
     #[error("{0}")]
     Unfit(String),
@@ -91,16 +91,19 @@ pub(crate) enum Book {
     Counters,
     /// The request log of the day.
     Log,
+    /// `issues.db`.
+    Issues,
 }
 
 impl Book {
-    pub(crate) const ALL: [Self; 2] = [Self::Counters, Self::Log];
+    pub(crate) const ALL: [Self; 3] = [Self::Counters, Self::Log, Self::Issues];
 
     /// The kinds that it tells.
     pub(crate) fn kinds(self) -> &'static [&'static Kind] {
         match self {
             Self::Counters => kinds::COUNTERS,
             Self::Log => kinds::LOG,
+            Self::Issues => kinds::ISSUES,
         }
     }
 

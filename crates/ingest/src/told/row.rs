@@ -132,9 +132,14 @@ impl Fields {
 
     /// A column that is a whole number or a time; 0 if it is none.
     pub(crate) fn integer(&self, name: &str) -> i64 {
+        self.maybe_integer(name).unwrap_or_default()
+    }
+
+    /// A column that is a whole number, a time or absent.
+    pub(crate) fn maybe_integer(&self, name: &str) -> Option<i64> {
         match self.get(name) {
-            Value::Integer(number) => *number,
-            _ => 0,
+            Value::Integer(number) => Some(*number),
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::journal::{Merged, Past, Untold};
 use super::{Book, Pace, Row};
 use crate::clickhouse::{ClickHouse, Place, Told};
+use crate::clock;
 use crate::store::{DataDir, Refused, StoreError, Writers, create_file};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
@@ -44,27 +45,35 @@ pub(crate) struct Sharing {
 }
 
 impl Books {
-    async fn begin(&self, book: Book, past: Past) -> Result<(), Refused> {
+    /// Begins to note the changes of a file. True where the replica's own rows must be read, too, because the file has lost them.
+    async fn begin(&self, book: Book, replica: &str, past: Past) -> Result<bool, Refused> {
         match book {
-            Book::Counters | Book::Log => self.writers.begin_telling(book, past).await,
+            Book::Counters | Book::Log => self.writers.begin_telling(book, past).await.map(|()| false),
+            Book::Issues => {
+                let replica = replica.to_owned();
+                self.writers.on_issues(move |issues| issues.begin_telling(&replica, past, clock::now())).await
+            }
         }
     }
 
     async fn untold(&self, book: Book, pace: Pace) -> Result<Untold, Refused> {
         match book {
             Book::Counters | Book::Log => self.writers.untold(book, pace).await,
+            Book::Issues => self.writers.on_issues(move |issues| issues.untold(pace)).await,
         }
     }
 
     async fn settle(&self, book: Book, ids: Vec<i64>) -> Result<(), Refused> {
         match book {
             Book::Counters | Book::Log => self.writers.settle_told(book, ids).await,
+            Book::Issues => self.writers.on_issues(move |issues| issues.settle_told(&ids)).await,
         }
     }
 
     async fn take(&self, book: Book, rows: Vec<Row>) -> Result<Merged, Refused> {
         match book {
             Book::Counters | Book::Log => self.writers.take_told(book, rows).await,
+            Book::Issues => self.writers.on_issues(move |issues| issues.take_told(&rows, clock::now())).await,
         }
     }
 }
@@ -83,8 +92,11 @@ impl Sharing {
             true => Past::Told,
             false => Past::Untold,
         };
+        let mut lost = Vec::new();
         for book in Book::ALL {
-            books.begin(book, past).await?;
+            if books.begin(book, &replica, past).await? {
+                lost.push(book);
+            }
         }
         let looked_at = server.now().await.map_err(StoreError::from)?;
         let (merged, hashes) = (HashMap::new(), RandomState::new());
@@ -92,16 +104,18 @@ impl Sharing {
             Self { server, books, replica, interval, looks: 0, looked_at, merged, hashes, is_cut_off: false };
         for book in Book::ALL {
             for kind in book.kinds().iter().filter(|kind| Book::of(kind.name) == Some(book)) {
-                sharing.take_all(book, kind.name).await?;
+                let own = if lost.contains(&book) { "" } else { sharing.replica.as_str() };
+                sharing.take_all(book, kind.name, own).await?;
             }
         }
         Ok(sharing)
     }
 
-    async fn take_all(&self, book: Book, kind: &str) -> Result<(), Refused> {
+    /// Merges all rows of a kind that others than `own` have told.
+    async fn take_all(&self, book: Book, kind: &str, own: &str) -> Result<(), Refused> {
         let mut after = Place::default();
         loop {
-            let page = self.server.told_of(&self.replica, kind, &after).await.map_err(StoreError::from)?;
+            let page = self.server.told_of(own, kind, &after).await.map_err(StoreError::from)?;
             let Told { rows, is_last } = page;
             let Some((last, _)) = rows.last() else { return Ok(()) };
             after = last.clone();

@@ -162,6 +162,13 @@ impl Service {
         service
     }
 
+    /// Starts again, and counts what is reported later than that in the present.
+    #[allow(dead_code, reason = "a benchmark does not use it")]
+    pub(crate) fn take_late(&mut self, late_report: Duration) {
+        self.limits.late_report = late_report;
+        self.restart(|_| ());
+    }
+
     /// Where it keeps its counters, if not in files.
     pub(crate) fn store(&self) -> Option<ClickHouseConfig> {
         self.store.clone()

@@ -3,14 +3,19 @@
 //! A file of its own, because decisions are made by people: a damaged file of counters or of the log must not take them with
 //! it, and retention removes the log by whole files.
 
+pub(crate) mod parts;
 mod put;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use super::observe::{HOUR, Seen};
 use super::state::Standing;
 use crate::model::{Identity, Signal};
 use crate::retention::{Retention, before};
 use crate::store::{APPLICATION_ID, Deed, Selection, StoreError, create_file, marks_of, open_other};
+use crate::told::journal::{self, Merged, Past, Untold};
+use crate::told::{Pace, Row, kinds};
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params, params};
 use schema::MIGRATIONS;
 use std::path::Path;
@@ -28,6 +33,8 @@ const MAX_BATCHES: i64 = 100_000;
 /// The file, open to write. Only the process that holds the lock of the directory opens it.
 pub(crate) struct IssuesFile {
     connection: Connection,
+    /// Where replicas share issues, the one that keeps the file.
+    replica: Option<String>,
 }
 
 /// What a person decided about an issue.
@@ -40,6 +47,14 @@ pub(crate) struct Decision<'a> {
     pub(crate) at: i64,
     /// The name of the person; empty where nobody signs in.
     pub(crate) by: &'a str,
+}
+
+/// The issues of which something is forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Those that go as a whole.
+    pub(crate) whole: Vec<String>,
+    pub(crate) in_part: Vec<String>,
 }
 
 /// When a resolved issue regresses.
@@ -76,7 +91,7 @@ impl IssuesFile {
             transaction.commit()
         };
         prepare().map_err(failed)?;
-        Ok(Self { connection })
+        Ok(Self { connection, replica: None })
     }
 
     /// Adds what a batch showed, once for each identity. `now` is in Unix nanoseconds.
@@ -95,11 +110,41 @@ impl IssuesFile {
         {
             return Ok(());
         }
+        let sharing = self.replica.as_deref().map(|replica| (replica, now));
         for (id, occurrences) in &seen.issues {
-            put::put(&transaction, id, occurrences)?;
+            put::put(&transaction, id, occurrences, sharing)?;
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Begins to note what the replica that keeps the file tells others. True for a file that has never known a server: it may have
+    /// taken the place of one that was lost.
+    pub(crate) fn begin_telling(&mut self, replica: &str, past: Past, now: i64) -> Result<bool, StoreError> {
+        let is_new = !self.connection.table_exists(Some("main"), "issue_parts")?;
+        let past = if is_new { Past::Untold } else { past };
+        parts::name(&self.connection, replica)?;
+        journal::begin(&mut self.connection, kinds::ISSUES, past)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        parts::complete(&transaction, replica, now)?;
+        transaction.commit()?;
+        self.replica = Some(replica.to_owned());
+        Ok(is_new)
+    }
+
+    /// Some of the rows to tell.
+    pub(crate) fn untold(&self, pace: Pace) -> Result<Untold, StoreError> {
+        journal::untold(&self.connection, kinds::ISSUES, pace)
+    }
+
+    /// Notes that changes were told.
+    pub(crate) fn settle_told(&mut self, ids: &[i64]) -> Result<(), StoreError> {
+        journal::settle(&mut self.connection, ids)
+    }
+
+    /// Merges what other replicas have told.
+    pub(crate) fn take_told(&mut self, rows: &[Row], now: i64) -> Result<Merged, StoreError> {
+        journal::merge(&mut self.connection, kinds::ISSUES, rows, now, |_, _| Ok(()))
     }
 
     /// Changes the state of an issue. False when there is no such issue.
@@ -130,8 +175,9 @@ impl IssuesFile {
     }
 
     /// Removes what is old. The age of open issues is that of counts by minute; those that a person has decided about stay as long as
-    /// counts by half hour. What belongs to single requests goes with the log. `now` is in Unix nanoseconds.
-    pub(crate) fn prune(&mut self, retention: &Retention, now: i64) -> Result<(), StoreError> {
+    /// counts by half hour. What belongs to single requests goes with the log. `now` is in Unix nanoseconds. Returns the time from which
+    /// ages count: that of the latest request.
+    pub(crate) fn prune(&mut self, retention: &Retention, now: i64) -> Result<i64, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let newest: Option<i64> =
             transaction.query_row("SELECT max(last_seen) FROM issues", [], |row| row.get(0))?;
@@ -155,12 +201,12 @@ impl IssuesFile {
             [MAX_BATCHES],
         )?;
         transaction.commit()?;
-        Ok(())
+        Ok(today)
     }
 
-    /// Removes what a selection takes, and returns the number of issues that go as a whole: those in which nobody else was
-    /// seen. Of others go the consumer, the gateway and the example requests; their counts stay, which name nobody.
-    pub(crate) fn forget(&mut self, selection: &Selection, deed: Deed) -> Result<u64, StoreError> {
+    /// Removes what a selection takes, and returns the issues of which something goes. Those in which nobody else was seen go as a
+    /// whole. Of others go the consumer, the gateway and the example requests; their counts stay, which name nobody.
+    pub(crate) fn forget(&mut self, selection: &Selection, deed: Deed) -> Result<Taken, StoreError> {
         let Selection { instance, environment, consumer } = selection;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Each issue in which all that is given was seen.
@@ -179,8 +225,11 @@ impl IssuesFile {
                     WHERE issue = id AND dimension = 'gateway' AND value = :instance))",
             named_params! { ":environment": environment, ":consumer": consumer, ":instance": instance },
         )?;
-        let gone: i64 =
-            transaction.query_row("SELECT count(*) FROM temp.taken WHERE alone", [], |row| row.get(0))?;
+        let ids = |alone: bool| -> Result<Vec<String>, StoreError> {
+            let mut select = transaction.prepare("SELECT id FROM temp.taken WHERE alone = ?")?;
+            Ok(select.query_map([alone], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        };
+        let taken = Taken { whole: ids(true)?, in_part: ids(false)? };
         if deed == Deed::Remove {
             transaction
                 .execute("DELETE FROM issues WHERE id IN (SELECT id FROM temp.taken WHERE alone)", [])?;
@@ -190,6 +239,12 @@ impl IssuesFile {
                     "DELETE FROM issue_values WHERE issue IN (SELECT id FROM temp.taken) AND dimension = ? AND value = ?",
                     params![dimension, value],
                 )?;
+                if transaction.table_exists(None, "untold")? {
+                    transaction.execute(
+                        "DELETE FROM untold WHERE kind = 'issue_values' AND key ->> 1 = ? AND key ->> 2 = ?",
+                        params![dimension, value],
+                    )?;
+                }
             }
             transaction.execute(
                 "DELETE FROM examples WHERE issue IN (SELECT id FROM temp.taken)
@@ -208,7 +263,7 @@ impl IssuesFile {
             let _: i64 =
                 self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         }
-        Ok(gone.unsigned_abs())
+        Ok(taken)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Adds the requests of a batch to an issue, within the bounds of the file.
 
-use super::super::fingerprint::{Failure, Id};
+use super::super::fingerprint::Id;
 use super::super::observe::{MAX_EXAMPLES, Occurrences, Value};
 use super::super::reason::Reason;
 use super::super::state::Standing;
+use super::parts;
 use crate::store::StoreError;
-use rusqlite::{OptionalExtension, Transaction, named_params, params};
+use crate::told::Fields;
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
 /// Issues in the file; a further one takes the place of another.
 const MAX_ISSUES: i64 = 2_000;
@@ -25,8 +27,14 @@ struct Resolved {
     known_versions: Option<Vec<String>>,
 }
 
-/// Adds the requests of a batch to their issue, or to the one of their failure without a reason when that has too many.
-pub(super) fn put(transaction: &Transaction<'_>, id: &Id, seen: &Occurrences) -> Result<(), StoreError> {
+/// Adds the requests of a batch to their issue, or to the one of their failure without a reason when that has too many. `sharing` is
+/// the replica where others learn of it, and the time in Unix nanoseconds.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    id: &Id,
+    seen: &Occurrences,
+    sharing: Option<(&str, i64)>,
+) -> Result<(), StoreError> {
     let failure = seen.failure.id();
     let none = Reason::default();
     let (id, reason) = match is_known(transaction, id)? || *id == failure {
@@ -37,7 +45,7 @@ pub(super) fn put(transaction: &Transaction<'_>, id: &Id, seen: &Occurrences) ->
         },
     };
     if !is_known(transaction, id)? {
-        make_room(transaction, &seen.failure)?;
+        make_room(transaction, (&seen.failure.service, &seen.failure.environment), None)?;
         insert(transaction, (id, &failure), reason, seen)?;
     }
     let regressed_at = resolved(transaction, id)?.and_then(|resolved| regressed(&resolved, seen));
@@ -45,7 +53,11 @@ pub(super) fn put(transaction: &Transaction<'_>, id: &Id, seen: &Occurrences) ->
     put_hours(transaction, id, seen)?;
     put_values(transaction, id, seen)?;
     put_fields(transaction, id, seen)?;
-    put_examples(transaction, id, seen)
+    put_examples(transaction, id, seen)?;
+    match sharing {
+        Some((replica, now)) => parts::put(transaction, replica, id, seen, now),
+        None => Ok(()),
+    }
 }
 
 fn is_known(transaction: &Transaction<'_>, Id(id): &Id) -> Result<bool, StoreError> {
@@ -58,31 +70,49 @@ fn reasons_of(transaction: &Transaction<'_>, Id(failure): &Id) -> Result<i64, St
 }
 
 /// Removes an issue where there are too many: of the same service, else of the one with most. A resolved one goes first, then the
-/// one that was not seen for the longest time.
-fn make_room(transaction: &Transaction<'_>, failure: &Failure) -> Result<(), StoreError> {
-    let Failure { service, environment, .. } = failure;
+/// one that was not seen for the longest time. False when that is a new one, which was seen at `last_seen` (Unix nanoseconds).
+pub(super) fn make_room(
+    file: &Connection,
+    (service, environment): (&str, &str),
+    last_seen: Option<i64>,
+) -> Result<bool, StoreError> {
     let count = |sql: &str, of: &[&str]| -> Result<i64, StoreError> {
-        Ok(transaction.prepare_cached(sql)?.query_row(rusqlite::params_from_iter(of), |row| row.get(0))?)
+        Ok(file.prepare_cached(sql)?.query_row(rusqlite::params_from_iter(of), |row| row.get(0))?)
     };
     let scope: &[&str] = &[service, environment];
-    let victim = if count("SELECT count(*) FROM issues WHERE service = ? AND environment = ?", scope)?
+    let full = if count("SELECT count(*) FROM issues WHERE service = ? AND environment = ?", scope)?
         >= MAX_ISSUES_OF_SCOPE
     {
-        (service.to_string(), environment.to_string())
+        (service.to_owned(), environment.to_owned())
     } else if count("SELECT count(*) FROM issues", &[])? >= MAX_ISSUES {
-        let mut most = transaction.prepare_cached(
+        let mut most = file.prepare_cached(
             "SELECT service, environment FROM issues GROUP BY service, environment ORDER BY count(*) DESC LIMIT 1",
         )?;
         most.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?
     } else {
-        return Ok(());
+        return Ok(true);
     };
-    transaction
+    let removed = file
         .prepare_cached(
-            "DELETE FROM issues WHERE id = (SELECT id FROM issues WHERE service = ? AND environment = ?
-                 ORDER BY standing = 'resolved' DESC, last_seen LIMIT 1)",
+            "DELETE FROM issues WHERE id = (SELECT id FROM issues WHERE service = ?1 AND environment = ?2
+                 ORDER BY standing = 'resolved' DESC, last_seen LIMIT 1)
+             AND (?3 IS NULL OR standing = 'resolved' OR last_seen < ?3)",
         )?
-        .execute(params![victim.0, victim.1])?;
+        .execute(params![full.0, full.1, last_seen])?;
+    Ok(removed > 0)
+}
+
+/// Inserts an issue that another replica has told, without any requests yet.
+pub(super) fn insert_told(file: &Connection, told: &Fields) -> Result<(), StoreError> {
+    let mut insert = file.prepare_cached(
+        "INSERT INTO issues (id, failure, kind, service, environment, direction, method, route, status, grpc_status,
+             error_type, class, message, first_seen, last_seen, first_version, last_version, requests, logged,
+             consumers, more_consumers, standing, acknowledged)
+         VALUES (:issue, :failure, :kind, :service, :environment, :direction, :method, :route, :status, :grpc_status,
+             :error_type, :class, :message, :first_seen, :last_seen, :first_version, :last_version, 0, 0, 0, 0, 'open', 0)",
+    )?;
+    told.bind(&mut insert)?;
+    insert.raw_execute()?;
     Ok(())
 }
 
@@ -192,12 +222,16 @@ fn put_hours(transaction: &Transaction<'_>, Id(id): &Id, seen: &Occurrences) -> 
     for (hour, requests) in &seen.by_hour {
         put.execute(params![id, hour, requests])?;
     }
-    transaction
-        .prepare_cached(
-            "DELETE FROM hours WHERE issue = ?1 AND hour <=
+    trim_hours(transaction, id)
+}
+
+/// Keeps the latest hours of an issue.
+pub(super) fn trim_hours(file: &Connection, id: &str) -> Result<(), StoreError> {
+    file.prepare_cached(
+        "DELETE FROM hours WHERE issue = ?1 AND hour <=
                  (SELECT hour FROM hours WHERE issue = ?1 ORDER BY hour DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute(params![id, MAX_HOURS])?;
+    )?
+    .execute(params![id, MAX_HOURS])?;
     Ok(())
 }
 
@@ -253,6 +287,18 @@ fn remove_oldest_version(transaction: &Transaction<'_>, id: &str) -> Result<i64,
     Ok(i64::try_from(remove.execute([id])?).unwrap_or(i64::MAX))
 }
 
+/// Keeps the versions that were seen last, where another replica has told one.
+pub(super) fn remove_oldest_versions(file: &Connection, id: &str) -> Result<(), StoreError> {
+    let kept = Value::Version.kept();
+    file.prepare_cached(
+        "DELETE FROM issue_values WHERE issue = ?1 AND dimension = 'version' AND value IN
+             (SELECT value FROM issue_values WHERE issue = ?1 AND dimension = 'version'
+              ORDER BY last_seen DESC, value DESC LIMIT -1 OFFSET ?2)",
+    )?
+    .execute(params![id, kept])?;
+    Ok(())
+}
+
 fn put_fields(transaction: &Transaction<'_>, Id(id): &Id, seen: &Occurrences) -> Result<(), StoreError> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO fields SELECT ?1, ?2, ?3, ?4, ?5, ?6
@@ -278,8 +324,12 @@ fn put_examples(transaction: &Transaction<'_>, Id(id): &Id, seen: &Occurrences) 
             example.gateway
         ])?;
     }
-    transaction
-        .prepare_cached(
+    trim_examples(transaction, id)
+}
+
+/// Keeps the latest examples of an issue.
+pub(super) fn trim_examples(file: &Connection, id: &str) -> Result<(), StoreError> {
+    file.prepare_cached(
             "DELETE FROM examples WHERE issue = ?1 AND (time, request_id) NOT IN
                  (SELECT time, request_id FROM examples WHERE issue = ?1 ORDER BY time DESC, request_id LIMIT ?2)",
         )?
