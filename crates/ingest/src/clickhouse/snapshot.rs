@@ -235,32 +235,44 @@ impl Snapshot {
                 )
             },
         );
+        let rows = |names: &str| {
+            format!(
+                "SELECT stream, minute, series, instance, {names}, {total} AS total FROM reported
+                 WHERE block >= {open} AND minute < {to}{of_reported}
+                 UNION ALL
+                 SELECT stream, toUInt32(0) AS minute, series, instance, {names}, {total} AS total FROM states
+                 WHERE block = {closed}{of_states}"
+            )
+        };
+        // The last report of each step, found by its numbers alone: distributions are many times larger.
+        let last = format!(
+            "SELECT stream, minute, total, at, next, series AS own, next_series, rose
+             FROM (
+                 SELECT *, leadInFrame(at, 1, toInt64(-2)) OVER following AS next, leadInFrame(series) OVER following AS next_series,
+                        min(minute) OVER (PARTITION BY stream, at) AS rose
+                 FROM (
+                     SELECT *, max(total) OVER (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
+                            if(minute < {from}, toInt64(-1), toInt64(intDiv(minute - {from}, {step}))) AS at
+                     FROM ({})
+                 )
+                 WHERE total > before
+                 WINDOW following AS (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+             )
+             WHERE next != at AND (at >= 0 OR next >= 0)",
+            rows("requests")
+        );
         format!(
             "SELECT toUInt32(part.1) AS step, {code} AS code, {instance} AS by_instance, min(part.4) AS first, {sums}
              FROM (
                  SELECT instance, {names}, part
-                 FROM (
-                     SELECT *, leadInFrame(at, 1, toInt64(-2)) OVER following AS next, leadInFrame(series) OVER following AS next_series,
-                            min(minute) OVER (PARTITION BY stream, at) AS rose
-                     FROM (
-                         SELECT *, max(total) OVER (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
-                                if(minute < {from}, toInt64(-1), toInt64(intDiv(minute - {from}, {step}))) AS at
-                         FROM (
-                             SELECT stream, minute, series, instance, {names}, {total} AS total FROM reported
-                             WHERE block >= {open} AND minute < {to}{of_reported}
-                             UNION ALL
-                             SELECT stream, toUInt32(0) AS minute, series, instance, {names}, {total} AS total FROM states
-                             WHERE block = {closed}{of_states}
-                         )
-                     )
-                     WHERE total > before
-                     WINDOW following AS (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
-                 )
-                 ARRAY JOIN [(at, toInt8(1), series, rose), (next, toInt8(-1), next_series, toUInt32({to}))] AS part
-                 WHERE next != at
+                 FROM ({}) AS reports
+                 ANY INNER JOIN ({last}) AS last
+                 ON reports.stream = last.stream AND reports.minute = last.minute AND reports.total = last.total
+                 ARRAY JOIN [(at, toInt8(1), own, rose), (next, toInt8(-1), next_series, toUInt32({to}))] AS part
              )
              WHERE part.1 >= 0 AND code >= 0
-             GROUP BY part.1, code, by_instance"
+             GROUP BY part.1, code, by_instance",
+            rows(&names)
         )
     }
 
