@@ -35,6 +35,10 @@ impl Orders {
         replica: &str,
     ) -> Result<(), Refused> {
         let orders = server.orders().await.map_err(StoreError::from)?;
+        // Not in the look in which all have carried it out, so that others see that, too.
+        let is_over = |id: &String| self.0.get(id).is_some_and(|followed| followed.stage == Stage::Again);
+        let over: Vec<String> =
+            orders.iter().map(|order| &order.id).filter(|id| is_over(id)).cloned().collect();
         for order in &orders {
             if self.0.contains_key(&order.id) {
                 continue;
@@ -56,9 +60,9 @@ impl Orders {
                 followed.stage = Stage::Again;
             }
         }
-        for order in &orders {
-            if server.is_carried_out(&order.id).await.map_err(StoreError::from)? {
-                server.remove_order(&order.id).await?;
+        for id in &over {
+            if server.is_carried_out(id).await.map_err(StoreError::from)? {
+                server.remove_order(id).await?;
             }
         }
         self.0.retain(|id, _| orders.iter().any(|order| order.id == *id));
