@@ -79,7 +79,7 @@ fn what_one_replica_forgets_all_forget() {
     });
     wait("the one that was away forgets", || !shows(&away, "globex"));
     wait("the order goes", || told(&server, &store, NAMED) == 0);
-    assert_eq!(told(&server, &store, "kind IN ('forget_order', 'forget_done')"), 0);
+    wait("its traces go", || told(&server, &store, "kind IN ('forget_order', 'forget_done')") == 0);
     // What comes later is news.
     std::thread::sleep(5 * LOOK);
     requests(&other, 4, "globex");
