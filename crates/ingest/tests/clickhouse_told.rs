@@ -1,5 +1,7 @@
 //! Rows that replicas tell each other: all of them show what one file shows.
 
+mod orders;
+
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, export_logs, gauge, made, record, sum, text};
 use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};

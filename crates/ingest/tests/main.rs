@@ -19,7 +19,6 @@ mod clickhouse_sessions;
 mod clickhouse_spans;
 mod clickhouse_told;
 mod clickhouse_told_issues;
-mod clickhouse_told_orders;
 mod clickhouse_totals;
 mod compare;
 mod consumers;

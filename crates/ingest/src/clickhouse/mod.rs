@@ -17,7 +17,6 @@ mod log;
 mod log_follow;
 mod log_insert;
 mod log_query;
-mod orders;
 mod prune;
 mod replicas;
 mod report;

@@ -1,5 +1,7 @@
 //! The table of rows that replicas tell each other.
 
+mod orders;
+
 use super::{ClickHouse, quoted};
 use crate::issues::Taken;
 use crate::retention::{Retention, before};
@@ -105,7 +107,7 @@ impl ClickHouse {
     }
 
     /// Removes rows where there are any: that writes whole parts anew.
-    pub(super) async fn remove_told(&self, condition: &str) -> Result<(), StoreError> {
+    async fn remove_told(&self, condition: &str) -> Result<(), StoreError> {
         let any = format!("SELECT 1 FROM told WHERE {condition} LIMIT 1");
         match self.client.query_raw(&any).fetch_optional::<u8>().await? {
             Some(_) => self.remove("told", condition).await,

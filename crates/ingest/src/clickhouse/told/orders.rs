@@ -1,6 +1,6 @@
 //! Orders to forget for all replicas, in the table of rows that they tell. No replica merges these rows.
 
-use super::{ClickHouse, quoted};
+use super::super::{ClickHouse, quoted};
 use crate::store::{Selection, StoreError};
 use crate::told::Row as ToldRow;
 use clickhouse::Row;
