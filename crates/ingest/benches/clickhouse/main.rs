@@ -44,7 +44,7 @@ struct Engine {
 }
 
 fn main() {
-    let url = std::env::var("GATELENS_TEST_STORE").expect("GATELENS_TEST_STORE: see make bench-clickhouse");
+    let url = std::env::var("GATELENS_TEST_STORE").unwrap();
     let (requests, days) = (number("REQUESTS", SENT), number("DAYS", 7).clamp(1, 14));
     let (series, rounds) = (number("SERIES", 2_000), number("ROUNDS", 10));
     let name = std::env::var("DATABASE").ok().filter(|name| !name.is_empty());

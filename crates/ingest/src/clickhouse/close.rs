@@ -83,7 +83,7 @@ pub(super) fn largest() -> String {
     columns(|name| format!("max({name}) AS {name}"), |name| format!("maxMap({name}) AS {name}"))
 }
 
-fn sums() -> String {
+pub(super) fn sums() -> String {
     columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"))
 }
 
@@ -171,6 +171,11 @@ impl ClickHouse {
                 && let Err(error) = self.fold_totals().await
             {
                 tracing::warn!(%error, "days that are over could not be added to the totals; trying again");
+            }
+            if look % LOOKS_AT_DAYS == 0
+                && let Err(error) = self.add_up_days().await
+            {
+                tracing::warn!(%error, "days that are over could not be added up; trying again");
             }
             tokio::time::sleep(INTERVAL).await;
         }

@@ -128,6 +128,8 @@ impl ClickHouse {
         let names = Names { ids, instances };
         self.copy_minutes(contents, &names, &places, &mut copied, &mut progress).await?;
         self.copy_half_hours(contents, &names, &mut copied, &mut progress).await?;
+        // Days that were added up before do not have these.
+        self.note_forgetting(true).await?;
         self.copy_log(contents, &mut copied, &mut progress).await?;
         copied.damaged = contents.damaged();
         Ok(copied)

@@ -81,7 +81,11 @@ impl<'a> ServerCounts<'a> {
         let coded = self.snapshot.coded(groups.of_series().iter().map(code), groups.without());
         let Some(coded) = coded else { return Ok(Vec::new()) };
         let by_instance = groups.need_gateways();
-        let (closed, open) = self.snapshot.sums(&coded, (from, to), step, columns, by_instance);
+        let days = match self.snapshot.minutes_of_days((from, to), step) {
+            Some(minutes) => self.server.wait(self.server.days_within(minutes))?,
+            None => Vec::new(),
+        };
+        let (closed, open) = self.snapshot.sums(&coded, (from, to), step, columns, by_instance, &days);
         // The server works on both at the same time.
         let both = async { tokio::try_join!(self.fetch(closed), self.fetch(open)) };
         let (mut sums, open) = self.server.wait::<_, QueryError>(both)?;

@@ -5,7 +5,7 @@ use super::quoted;
 use super::schema::{STEPS, STEPS_TAKEN};
 
 /// By which column rows are divided among shards: all rows of a key are on one shard, where they replace each other.
-const DIVIDED_BY: [(&str, &str); 21] = [
+const DIVIDED_BY: [(&str, &str); 22] = [
     ("migrations", "version"),
     ("series", "id"),
     ("instances", "cityHash64(name)"),
@@ -13,6 +13,7 @@ const DIVIDED_BY: [(&str, &str); 21] = [
     ("states", "stream"),
     ("minutes", "series"),
     ("half_hours", "series"),
+    ("days", "series"),
     ("changes", "series"),
     ("ended", "stream"),
     ("bases", "stream"),

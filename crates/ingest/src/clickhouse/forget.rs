@@ -125,6 +125,8 @@ impl ClickHouse {
             self.remove(table, &condition).await?;
             self.restore_classes(table, &doomed).await?;
         }
+        // They are added up again.
+        self.remove("days", "1").await?;
         self.remove_series(selection, &doomed).await?;
         self.note_forgetting(true).await?;
         self.refresh_series().await?;

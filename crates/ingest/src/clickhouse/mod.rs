@@ -11,6 +11,7 @@ mod close;
 mod condition;
 mod copy;
 mod counts;
+mod days;
 mod ddl;
 mod forget;
 mod log;

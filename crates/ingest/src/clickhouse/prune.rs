@@ -9,7 +9,7 @@ use clickhouse::Client;
 use clickhouse::error::Error;
 
 const MINUTE_NANOS: i64 = 60_000_000_000;
-/// Minutes of a partition of `minutes` and `changes`, and of one of `half_hours`.
+/// Minutes of a partition of `minutes` and `changes`, and of one of `half_hours` and `days`.
 const DAY: i64 = 1_440;
 const MONTH: i64 = 30 * DAY;
 /// A partition is not there.
@@ -30,7 +30,10 @@ impl ClickHouse {
         let unfolded = self.unfolded().await?;
         let old = format!("{} AND minute < {unfolded}", older(retention.half_hours, DAY));
         self.drop_partitions("changes", &old).await?;
-        self.drop_partitions("half_hours", &older(retention.half_hours, MONTH)).await
+        for table in ["half_hours", "days"] {
+            self.drop_partitions(table, &older(retention.half_hours, MONTH)).await?;
+        }
+        Ok(())
     }
 
     /// Removes the partitions in which something meets a condition, which must be one on whole partitions.

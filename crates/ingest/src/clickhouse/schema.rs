@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
 pub(super) const STEPS: &[&[&str]] = &[
-    &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
+    &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, DAYS, CHANGES, BLOCKS],
     &[REQUESTS],
     &[TOLD],
     &[FORGOTTEN],
@@ -166,6 +166,23 @@ CREATE TABLE IF NOT EXISTS half_hours (
     series UInt64,
     instance LowCardinality(String),
     version UInt64,
+    ",
+    added!(),
+    "
+) ENGINE = ReplacingMergeTree(version)
+PARTITION BY intDiv(minute, 43200) ORDER BY (kind, minute, series, instance)
+SETTINGS index_granularity = 1024"
+);
+
+/// What each day added that is over, and marks, see `days.rs`.
+const DAYS: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS days (
+    kind UInt8,                         -- 255: a mark
+    minute UInt32,                      -- the first Unix minute
+    series UInt64,
+    instance LowCardinality(String),
+    version UInt64,                     -- when its half hours were read, Unix milliseconds
     ",
     added!(),
     "

@@ -7,7 +7,9 @@
 
 use super::ClickHouse;
 use super::close::{Border, HALF_HOUR, MAPS, NUMBERS, changes, first_minute, of_series};
+use super::days::Day;
 use super::series::{Series, kind_of};
+use super::totals::DAY;
 use crate::store::narrow::Without;
 use clickhouse::Row;
 use clickhouse::error::Error;
@@ -102,6 +104,22 @@ fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
     }
 }
 
+/// The days of a stretch of half hours in which no step ends, and what is between them. Steps begin at `from`.
+fn split((first, last): (u32, u32), (from, step): (u32, i64), days: &[Day]) -> (Vec<Day>, Vec<(u32, u32)>) {
+    let step_of = |minute: u32| (i64::from(minute) - i64::from(from)).div_euclid(step);
+    let (mut whole, mut rest, mut until) = (Vec::new(), Vec::new(), first);
+    for day in days {
+        let fits = day.minute >= until && day.end() <= last;
+        if fits && step_of(day.minute) == step_of(day.end() - 1) {
+            rest.extend((until < day.minute).then_some((until, day.minute)));
+            whole.push(*day);
+            until = day.end();
+        }
+    }
+    rest.extend((until < last).then_some((until, last)));
+    (whole, rest)
+}
+
 impl Coded {
     /// The code of a series, which a column names; -1 if it has none.
     fn code(&self, series: &str) -> String {
@@ -148,10 +166,18 @@ impl Snapshot {
         })
     }
 
+    /// The Unix minutes of which the sums may be those of days, where there is a whole day in them.
+    pub(super) fn minutes_of_days(&self, (from, to): (i64, i64), step: i64) -> Option<(u32, u32)> {
+        let minute = |minute: i64| u32::try_from(minute.max(0)).unwrap_or(u32::MAX);
+        let minutes = (minute(from), minute(to).min(first_minute(self.open)));
+        let has_day = minutes.0.div_ceil(DAY) < minutes.1 / DAY;
+        (has_day && step >= i64::from(DAY)).then_some(minutes)
+    }
+
     /// Statements for the sums of some Unix minutes, which must be added to one another: of closed blocks and of changes, and of what
     /// is in no closed block, where the minutes reach that far. Their columns are `step` from the first minute, `code`,
     /// `instance` (empty where they are not told apart), `first`, the first minute that added something, and those that are
-    /// added up. (Planning one statement for both takes twice the time.)
+    /// added up. `days` are those that are added up. (Planning one statement for both takes twice the time.)
     pub(super) fn sums(
         &self,
         coded: &Coded,
@@ -159,6 +185,7 @@ impl Snapshot {
         step: i64,
         columns: Columns,
         by_instance: bool,
+        days: &[Day],
     ) -> (Option<String>, Option<String>) {
         let minute = |minute: i64| u32::try_from(minute.max(0)).unwrap_or(u32::MAX);
         let (from, to) = (minute(from), minute(to).max(minute(from)));
@@ -169,7 +196,7 @@ impl Snapshot {
         let all = |sums: String| {
             format!("SELECT step, code, by_instance AS instance, first, {shown} FROM ({sums})")
         };
-        let of_closed = self.closed_sums(coded, (from, closed, to), step, columns, instance);
+        let of_closed = self.closed_sums(coded, (from, closed, to), (step, days), columns, instance);
         let of_open = (closed < to).then(|| self.open_sums(coded, (from, to), step, columns, instance));
         (of_closed.map(all), of_open.map(all))
     }
@@ -179,7 +206,7 @@ impl Snapshot {
         &self,
         coded: &Coded,
         (from, closed, to): (u32, u32, u32),
-        step: i64,
+        (step, days): (i64, &[Day]),
         columns: Columns,
         instance: &str,
     ) -> Option<String> {
@@ -197,9 +224,23 @@ impl Snapshot {
         };
         // Each table takes as long to plan as to read.
         let mut parts = Vec::new();
-        if first < last {
-            let within = format!("kind = {kind} AND minute >= {first} AND minute < {last}{only_classes}");
-            parts.push(rows("half_hours", &within));
+        let (days, half_hours) = split((first, last), (from, step), days);
+        if !days.is_empty() {
+            let days: Vec<_> =
+                days.iter().map(|Day { minute, version }| format!("({minute}, {version})")).collect();
+            let days = days.join(", ");
+            parts.push(rows(
+                "days",
+                &format!("kind = {kind} AND (minute, version) IN ({days}){only_classes}"),
+            ));
+        }
+        if !half_hours.is_empty() {
+            let within: Vec<_> = half_hours
+                .iter()
+                .map(|(first, last)| format!("minute >= {first} AND minute < {last}"))
+                .collect();
+            let within = within.join(" OR ");
+            parts.push(rows("half_hours", &format!("kind = {kind} AND ({within}){only_classes}")));
         }
         if from < first || last < closed {
             let edges =

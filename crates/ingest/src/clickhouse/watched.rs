@@ -111,7 +111,7 @@ impl ClickHouse {
             })
             .collect();
         let Some(coded) = snapshot.coded(coded, Some(Without::Consumer)) else { return Ok(Vec::new()) };
-        let (closed, open) = snapshot.sums(&coded, minutes, 1, Columns::Requests, false);
+        let (closed, open) = snapshot.sums(&coded, minutes, 1, Columns::Requests, false, &[]);
         let mut found = Vec::new();
         for statement in closed.iter().chain(&open) {
             found.extend(self.client.query_raw(statement).fetch_all::<Count>().await?);
