@@ -1,6 +1,7 @@
 //! Totals on ClickHouse: what `/metrics/traffic` gives and remote write sends, whatever ends, is closed again or is removed.
 
 use crate::clickhouse::{Chance, deliver, disturb, traffic_since};
+use crate::clickhouse_layouts::{CLUSTER, make_shards};
 use crate::remote_write::{fate, store as receiver, to};
 use crate::support::otlp::{Frame, MINUTE, Made, made};
 use crate::support::{Service, database_at};
@@ -8,7 +9,7 @@ use crate::traffic::{now, samples, text};
 use gatelens_ingest::upkeep::copy::copy;
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use gatelens_ingest::{ClickHouseConfig, Limits};
-use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseTarget};
+use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -185,6 +186,33 @@ fn what_ended_and_changes_of_long_ago_stay_in_totals() {
         assert!(watching.join().unwrap() > 10);
         ran.unwrap();
     });
+}
+
+#[test]
+fn totals_of_tables_that_are_divided_are_those_of_one_file() {
+    let options = ClickHouseOptions { config: Some(CLUSTER.to_owned()), ..ClickHouseOptions::default() };
+    let Some(server) = ClickHouse::start_with(options).unwrap() else { return };
+    make_shards(&server, "sharded");
+    let address = format!("clickhouse+{}/sharded", server.url()).parse().unwrap();
+    let store = ClickHouseConfig { address, password: None, ca: None };
+    let file = Service::on_files();
+    let mut replica = Service::on_store(store.clone());
+    let (cumulative, delta) = (AggregationTemporality::Cumulative, AggregationTemporality::Delta);
+    let [mut gone, mut edge] = ["gone", "edge-1"].map(|instance| Sender::new(instance, cumulative));
+    let mut changes = Sender::new("changes", delta);
+    let now = now();
+    gone.report(now - 40 * DAY, &some("gone"), &[&file, &replica]);
+    for before in [40 * DAY, 5 * DAY, DAY, 60 * MINUTE] {
+        edge.report(now - before, &some("acme"), &[&file, &replica]);
+        changes.report(now - before, &some("globex"), &[&file, &replica]);
+    }
+    same("before closing", &file, std::slice::from_ref(&replica));
+    replica.restart(|_| ());
+    wait_until("a stream has ended", || rows(&server, &store, "ended FINAL") > 0);
+    same("after closing", &file, std::slice::from_ref(&replica));
+    replica.take_late(Duration::from_secs(3600));
+    wait_until("days are whole", || rows(&server, &store, "totals WHERE series = 0 AND source = 0") > 0);
+    same("after adding up", &file, std::slice::from_ref(&replica));
 }
 
 /// Scrapes until it is over, and returns how often.
