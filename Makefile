@@ -169,8 +169,8 @@ bench-queries: doctor ## How long the questions of the page take on a large stor
 		$(TIMED) "questions" cargo bench --quiet -p gatelens-ingest --bench queries
 
 .PHONY: bench-clickhouse
-bench-clickhouse: doctor $(CHDB_INSTALLED) ## The same questions with counters and log on a ClickHouse, and the bytes of its columns (URL=http://host:8123, without which the engine is started; REQUESTS= SERIES= DAYS= ROUNDS=)
-	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" DAYS="$(DAYS)" ROUNDS="$(ROUNDS)" scripts/with-clickhouse.sh "$(URL)" \
+bench-clickhouse: doctor $(CHDB_INSTALLED) ## The same questions with counters and log on a ClickHouse, and the bytes of its columns (URL=http://host:8123, without which the engine is started; REQUESTS= SERIES= DAYS= ROUNDS= DATABASE=)
+	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" DAYS="$(DAYS)" ROUNDS="$(ROUNDS)" DATABASE="$(DATABASE)" scripts/with-clickhouse.sh "$(URL)" \
 		$(TIMED) "questions on ClickHouse" cargo bench --quiet -p gatelens-ingest --bench clickhouse
 
 .PHONY: attack

@@ -40,7 +40,7 @@ fn ask(service: &Service, paths: &[&str]) -> Vec<Value> {
     paths.iter().map(answer).collect()
 }
 
-fn remove(value: &mut Value, names: &[&str]) {
+pub(crate) fn remove(value: &mut Value, names: &[&str]) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| remove(value, names)),
         Value::Object(fields) => {

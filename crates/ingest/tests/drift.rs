@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-const SECOND: u64 = 1_000_000_000;
-const DAY: u64 = 86_400 * SECOND;
+pub(crate) const SECOND: u64 = 1_000_000_000;
+pub(crate) const DAY: u64 = 86_400 * SECOND;
 
 /// A service that looks at routes all the time.
 fn attentive() -> Service {
@@ -21,7 +21,7 @@ fn attentive() -> Service {
 }
 
 /// Responses with these bodies, a second apart, from a release of the service.
-fn responses(time: u64, release: &str, bodies: &[Value]) -> ExportLogsServiceRequest {
+pub(crate) fn responses(time: u64, release: &str, bodies: &[Value]) -> ExportLogsServiceRequest {
     let records = bodies.iter().zip(0..).map(|(body, number)| {
         let mut record = record(time + number * SECOND, &made("/orders/{id}", 200, 0.1));
         record.attributes.push(text("gatelens.response.body.content", &body.to_string()));
@@ -35,7 +35,7 @@ fn responses(time: u64, release: &str, bodies: &[Value]) -> ExportLogsServiceReq
 }
 
 /// Rows of an answer, as soon as they are what is wanted.
-fn rows(service: &Service, question: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub(crate) fn rows(service: &Service, question: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let begun = Instant::now();
     loop {
         let rows = service.json(question)["rows"].as_array().unwrap().clone();
@@ -47,7 +47,7 @@ fn rows(service: &Service, question: &str, wanted: impl Fn(&[Value]) -> bool) ->
     }
 }
 
-fn kinds(rows: &[Value]) -> Vec<String> {
+pub(crate) fn kinds(rows: &[Value]) -> Vec<String> {
     let of = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
     let mut kinds: Vec<_> = rows
         .iter()

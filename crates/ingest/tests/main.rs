@@ -11,6 +11,7 @@ mod captured;
 mod clickhouse;
 mod clickhouse_alerts;
 mod clickhouse_copy;
+mod clickhouse_drift;
 mod clickhouse_layouts;
 mod clickhouse_log;
 mod clickhouse_rest;

@@ -3,7 +3,8 @@
 //! Gateways report and log through the service's own write path: the counts of the last two hours, of which the newest are in no
 //! closed block, and a day of requests, 200,000 at most. What is more is copied within the server: a closed half hour to all
 //! half hours before, and requests to other days, with times, IDs and objects of their own. The environment names the size:
-//! `REQUESTS` of the log over `DAYS`, `SERIES` that count in each minute of these days, `ROUNDS` of each question.
+//! `REQUESTS` of the log over `DAYS`, `SERIES` that count in each minute of these days, `ROUNDS` of each question. With
+//! `DATABASE=NAME` the database has that name, and what is filled in is used again: only the last two hours are reported anew.
 //!
 //! `cold` is the first answer after a start of the service; the caches of the server are warm. `engine` is the processor time of
 //! the server, of which several cores may have worked at once.
@@ -26,6 +27,7 @@ use crate::fill::{DAY, RARE_ID};
 use crate::random::Random;
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made};
+use gatelens_ingest::ClickHouseConfig;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Requests that are sent. Others are copies of them.
@@ -45,25 +47,25 @@ fn main() {
     let url = std::env::var("GATELENS_TEST_STORE").expect("GATELENS_TEST_STORE: see make bench-clickhouse");
     let (requests, days) = (number("REQUESTS", SENT), number("DAYS", 7).clamp(1, 14));
     let (series, rounds) = (number("SERIES", 2_000), number("ROUNDS", 10));
-    let mut service = Service::with(support::of_benchmarks());
-    let engine = Engine::of(&url, &service);
+    let name = std::env::var("DATABASE").ok().filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| format!("bench_{}", std::process::id()));
+    let address = format!("clickhouse+{url}/{name}").parse().unwrap();
+    let store = ClickHouseConfig { address, password: None, ca: None };
+    let mut service = Service::on_store_with(store, support::of_benchmarks());
+    let engine = Engine::of(&url, &name);
     let now = minute_of(SystemTime::now());
-
-    let sent = requests.min(SENT);
-    let begun = Instant::now();
-    fill::fill_log(&service, sent, now * MINUTE - DAY);
-    let rate = sent as f64 / begun.elapsed().as_secs_f64();
-    eprintln!("{sent} requests sent, {rate:.0} a second");
-    engine.ask("CREATE TABLE sent ENGINE = Memory AS SELECT DISTINCT batch FROM requests");
-    let begun = Instant::now();
-    (1..requests.div_ceil(sent)).for_each(|copy| engine.copy_log(copy, copy % days));
-    eprintln!("{} requests copied in {:.0?}", requests - sent, begun.elapsed());
+    let is_new = engine.number("SELECT count() FROM requests") == 0;
+    if is_new {
+        fill_log(&service, &engine, (requests, days), now);
+    }
     let begun = Instant::now();
     report(&service, series, now);
     eprintln!("{series} series × {REPORTED} minutes reported in {:.0?}", begun.elapsed());
-    let begun = Instant::now();
-    engine.copy_counts(now, days);
-    eprintln!("{series} series × {days} days copied in {:.0?}", begun.elapsed());
+    if is_new {
+        let begun = Instant::now();
+        engine.copy_counts(now, days);
+        eprintln!("{series} series × {days} days copied in {:.0?}", begun.elapsed());
+    }
     engine.wait_for_merges();
 
     println!("{requests} requests, {series} series × {days} days\n");
@@ -101,6 +103,19 @@ fn main() {
     assert_eq!(count(&service, &all, &format!("request_id={RARE_ID}")).1, 1, "the rare request");
 }
 
+/// Requests of the log: some that are sent, and copies of them.
+fn fill_log(service: &Service, engine: &Engine, (requests, days): (u64, u64), now: u64) {
+    let sent = requests.min(SENT);
+    let begun = Instant::now();
+    fill::fill_log(service, sent, now * MINUTE - DAY);
+    let rate = sent as f64 / begun.elapsed().as_secs_f64();
+    eprintln!("{sent} requests sent, {rate:.0} a second");
+    engine.ask("CREATE TABLE sent ENGINE = Memory AS SELECT DISTINCT batch FROM requests");
+    let begun = Instant::now();
+    (1..requests.div_ceil(sent)).for_each(|copy| engine.copy_log(copy, copy % days));
+    eprintln!("{} requests copied in {:.0?}", requests - sent, begun.elapsed());
+}
+
 /// What tables and their columns take.
 const SIZES: &str = "
 SELECT concat('| ', table, ' | ', toString(rows), ' | ', toString(intDiv(bytes, 1000000)), ' | ', toString(round(bytes / rows, 1)), ' | ', columns, ' |')
@@ -131,7 +146,7 @@ fn report(service: &Service, series: u64, now: u64) {
         let time = (now - REPORTED + minute) * MINUTE;
         let start = (now - REPORTED) * MINUTE - 1;
         let frame = Frame { start, ..Frame::at(time) }.of(&all);
-        service.send("/v1/metrics", Some(("edge-1", 1, minute + 1)), &frame).accepted();
+        service.send("/v1/metrics", Some(("edge-1", now, minute + 1)), &frame).accepted();
     }
 }
 
@@ -167,9 +182,7 @@ fn measure(
 }
 
 impl Engine {
-    fn of(url: &str, service: &Service) -> Self {
-        let database = service.store().unwrap().address.to_string();
-        let database = database.rsplit('/').next().unwrap();
+    fn of(url: &str, database: &str) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         Self { url: format!("{url}/?database={database}"), agent: config.new_agent() }
     }

@@ -83,7 +83,7 @@ impl<'a> ServerCounts<'a> {
         let by_instance = groups.need_gateways();
         let (closed, open) = self.snapshot.sums(&coded, (from, to), step, columns, by_instance);
         // The server works on both at the same time.
-        let both = async { tokio::try_join!(self.fetch(Some(closed)), self.fetch(open)) };
+        let both = async { tokio::try_join!(self.fetch(closed), self.fetch(open)) };
         let (mut sums, open) = self.server.wait::<_, QueryError>(both)?;
         sums.extend(open);
         Ok(sums)

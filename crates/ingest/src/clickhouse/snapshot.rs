@@ -21,6 +21,7 @@ pub(super) struct Snapshot {
     /// The first block that is not closed, and the last one before it that is.
     pub(super) open: u32,
     pub(super) closed: u32,
+    has_changes: bool,
 }
 
 /// Series, each with a code, and those of which a question needs no others.
@@ -115,8 +116,12 @@ impl Snapshot {
     pub(super) async fn of(server: &ClickHouse) -> Result<Self, Error> {
         server.refresh_series().await?;
         let series = Arc::clone(&server.series().all);
-        let Border { open, closed } = server.border().await?;
-        Ok(Self { series, open, closed })
+        let changes = async {
+            let any = server.client.query_raw("SELECT toUInt8(1) AS any FROM changes LIMIT 1");
+            Ok(any.fetch_optional::<u8>().await?.is_some())
+        };
+        let (Border { open, closed }, has_changes) = tokio::try_join!(server.border(), changes)?;
+        Ok(Self { series, open, closed, has_changes })
     }
 
     /// Gives series their codes; `None` where no series has one. Series that differ only in what is left out must have the same
@@ -154,7 +159,7 @@ impl Snapshot {
         step: i64,
         columns: Columns,
         by_instance: bool,
-    ) -> (String, Option<String>) {
+    ) -> (Option<String>, Option<String>) {
         let minute = |minute: i64| u32::try_from(minute.max(0)).unwrap_or(u32::MAX);
         let (from, to) = (minute(from), minute(to).max(minute(from)));
         let closed = first_minute(self.open).clamp(from, to);
@@ -166,7 +171,7 @@ impl Snapshot {
         };
         let of_closed = self.closed_sums(coded, (from, closed, to), step, columns, instance);
         let of_open = (closed < to).then(|| self.open_sums(coded, (from, to), step, columns, instance));
-        (all(of_closed), of_open.map(all))
+        (of_closed.map(all), of_open.map(all))
     }
 
     /// Sums of closed blocks before a minute, and of changes up to another one.
@@ -177,7 +182,7 @@ impl Snapshot {
         step: i64,
         columns: Columns,
         instance: &str,
-    ) -> String {
+    ) -> Option<String> {
         let (code, kind, names) = (coded.code("series"), coded.kind, Columns::All.plain());
         let (only_series, only_classes) = match &coded.only {
             None => Default::default(),
@@ -187,26 +192,38 @@ impl Snapshot {
             }
         };
         let (first, last) = half_hours((from, closed), step);
+        let rows = |table: &str, condition: &str| {
+            format!("SELECT minute, series, instance, {names} FROM {table} FINAL WHERE {condition}")
+        };
+        // Each table takes as long to plan as to read.
+        let mut parts = Vec::new();
+        if first < last {
+            let within = format!("kind = {kind} AND minute >= {first} AND minute < {last}{only_classes}");
+            parts.push(rows("half_hours", &within));
+        }
+        if from < first || last < closed {
+            let edges =
+                format!("(minute >= {from} AND minute < {first} OR minute >= {last} AND minute < {closed})");
+            parts.push(rows("minutes", &format!("kind = {kind} AND {edges}{only_classes}")));
+        }
+        if self.has_changes {
+            parts.push(rows("changes", &format!("minute >= {from} AND minute < {to}{only_series}")));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let parts = parts.join(" UNION ALL ");
         let sums = columns.each(
             |name| format!("sum({name}) AS sum_{name}"),
             |name| format!("sumMap({name}) AS sum_{name}"),
         );
         let added = NUMBERS.join(" + ");
-        format!(
+        Some(format!(
             "SELECT toUInt32(intDiv(minute - {from}, {step})) AS step, {code} AS code, {instance} AS by_instance, min(minute) AS first, {sums}
-             FROM (
-                 SELECT minute, series, instance, {names} FROM half_hours FINAL
-                 WHERE kind = {kind} AND minute >= {first} AND minute < {last}{only_classes}
-                 UNION ALL
-                 SELECT minute, series, instance, {names} FROM minutes FINAL
-                 WHERE kind = {kind} AND ((minute >= {from} AND minute < {first}) OR (minute >= {last} AND minute < {closed})){only_classes}
-                 UNION ALL
-                 SELECT minute, series, instance, {names} FROM changes FINAL
-                 WHERE minute >= {from} AND minute < {to}{only_series}
-             )
+             FROM ({parts})
              WHERE code >= 0 AND {added} > 0
              GROUP BY step, code, by_instance"
-        )
+        ))
     }
 
     /// Sums of what is in no closed block.
@@ -235,32 +252,44 @@ impl Snapshot {
                 )
             },
         );
+        let rows = |names: &str| {
+            format!(
+                "SELECT stream, minute, series, instance, {names}, {total} AS total FROM reported
+                 WHERE block >= {open} AND minute < {to}{of_reported}
+                 UNION ALL
+                 SELECT stream, toUInt32(0) AS minute, series, instance, {names}, {total} AS total FROM states
+                 WHERE block = {closed}{of_states}"
+            )
+        };
+        // The last report of each step, found by its numbers alone: distributions are many times larger.
+        let last = format!(
+            "SELECT stream, minute, total, at, next, series AS own, next_series, rose
+             FROM (
+                 SELECT *, leadInFrame(at, 1, toInt64(-2)) OVER following AS next, leadInFrame(series) OVER following AS next_series,
+                        min(minute) OVER (PARTITION BY stream, at) AS rose
+                 FROM (
+                     SELECT *, max(total) OVER (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
+                            if(minute < {from}, toInt64(-1), toInt64(intDiv(minute - {from}, {step}))) AS at
+                     FROM ({})
+                 )
+                 WHERE total > before
+                 WINDOW following AS (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+             )
+             WHERE next != at AND (at >= 0 OR next >= 0)",
+            rows("requests")
+        );
         format!(
             "SELECT toUInt32(part.1) AS step, {code} AS code, {instance} AS by_instance, min(part.4) AS first, {sums}
              FROM (
                  SELECT instance, {names}, part
-                 FROM (
-                     SELECT *, leadInFrame(at, 1, toInt64(-2)) OVER following AS next, leadInFrame(series) OVER following AS next_series,
-                            min(minute) OVER (PARTITION BY stream, at) AS rose
-                     FROM (
-                         SELECT *, max(total) OVER (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
-                                if(minute < {from}, toInt64(-1), toInt64(intDiv(minute - {from}, {step}))) AS at
-                         FROM (
-                             SELECT stream, minute, series, instance, {names}, {total} AS total FROM reported
-                             WHERE block >= {open} AND minute < {to}{of_reported}
-                             UNION ALL
-                             SELECT stream, toUInt32(0) AS minute, series, instance, {names}, {total} AS total FROM states
-                             WHERE block = {closed}{of_states}
-                         )
-                     )
-                     WHERE total > before
-                     WINDOW following AS (PARTITION BY stream ORDER BY minute, total ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
-                 )
-                 ARRAY JOIN [(at, toInt8(1), series, rose), (next, toInt8(-1), next_series, toUInt32({to}))] AS part
-                 WHERE next != at
+                 FROM ({}) AS reports
+                 ANY INNER JOIN ({last}) AS last
+                 ON reports.stream = last.stream AND reports.minute = last.minute AND reports.total = last.total
+                 ARRAY JOIN [(at, toInt8(1), own, rose), (next, toInt8(-1), next_series, toUInt32({to}))] AS part
              )
              WHERE part.1 >= 0 AND code >= 0
-             GROUP BY part.1, code, by_instance"
+             GROUP BY part.1, code, by_instance",
+            rows(&names)
         )
     }
 

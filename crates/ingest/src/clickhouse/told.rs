@@ -156,7 +156,7 @@ fn about(selection: &Selection) -> Option<String> {
         any.push(all(vec![Some("kind = 'consumers'".to_owned()), is(4, consumer), is(2, environment)]));
     }
     if selection.whole_environment().is_some() {
-        let of_routes = Some("kind IN ('patterns', 'pattern_places')".to_owned());
+        let of_routes = Some("kind IN ('patterns', 'pattern_places', 'shapes', 'drift')".to_owned());
         any.push(all(vec![of_routes, is(2, environment)]));
     }
     let any: Vec<_> = any.into_iter().map(|condition| format!("({condition})")).collect();

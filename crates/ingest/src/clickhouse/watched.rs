@@ -112,9 +112,9 @@ impl ClickHouse {
             .collect();
         let Some(coded) = snapshot.coded(coded, Some(Without::Consumer)) else { return Ok(Vec::new()) };
         let (closed, open) = snapshot.sums(&coded, minutes, 1, Columns::Requests, false);
-        let mut found: Vec<Count> = self.client.query_raw(&closed).fetch_all().await?;
-        if let Some(open) = open {
-            found.extend(self.client.query_raw(&open).fetch_all::<Count>().await?);
+        let mut found = Vec::new();
+        for statement in closed.iter().chain(&open) {
+            found.extend(self.client.query_raw(statement).fetch_all::<Count>().await?);
         }
         let mut traffic: BTreeMap<i64, Traffic> = BTreeMap::new();
         for Count { step, code, requests, .. } in found {

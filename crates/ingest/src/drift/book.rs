@@ -60,8 +60,22 @@ pub(crate) struct ShapeRow {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     shapes: HashMap<ShapeKey, Shape>,
+    /// What other replicas know of the same shapes.
+    others: HashMap<ShapeKey, Field>,
+    fields_of_others: usize,
     fields: usize,
     by_scope: HashMap<Scope, usize>,
+}
+
+impl ShapeRow {
+    /// Adds what another replica has of the same shape.
+    pub(crate) fn add_part(&mut self, other: Self) {
+        self.has_inferred_route &= other.has_inferred_route;
+        self.bodies = self.bodies.saturating_add(other.bodies);
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.root.add_part(other.root);
+    }
 }
 
 impl Book {
@@ -84,6 +98,23 @@ impl Book {
             book.shapes.insert(key, shape);
         }
         book
+    }
+
+    /// Notes what all other replicas know of a shape; `None` if that is nothing. Beyond as many fields as there may be of its own a
+    /// book takes no further shapes of others.
+    pub(crate) fn put_others(&mut self, key: ShapeKey, root: Option<Field>) {
+        let before = self.others.remove(&key).map_or(0, |root| root.size());
+        self.fields_of_others = self.fields_of_others.saturating_sub(before);
+        if let Some(root) = root.filter(|_| self.fields_of_others < MAX_FIELDS) {
+            self.fields_of_others += root.size();
+            self.others.insert(key, root);
+        }
+    }
+
+    /// Forgets what others know.
+    pub(crate) fn clear_others(&mut self) {
+        self.others.clear();
+        self.fields_of_others = 0;
     }
 
     /// Takes in a body. Text that is no JSON shows nothing.
@@ -114,7 +145,7 @@ impl Book {
         });
         let mut room = left.saturating_sub(1).min(MAX_FIELDS_OF_SHAPE.saturating_sub(shape.size));
         let mut walk = Walk::new(time.div_euclid(1_000_000_000), &mut room);
-        shape.root.take(&body, &mut walk);
+        shape.root.take(&body, self.others.get(&key), &mut walk);
         shape.bodies = shape.bodies.saturating_add(1);
         shape.first_seen = shape.first_seen.min(time);
         shape.last_seen = shape.last_seen.max(time);

@@ -19,6 +19,8 @@ const HITS: u32 = 100;
 /// Values in a row without a type or format that at least half of those before had, after which it is forgotten, so that
 /// its return is a change.
 const FORGOTTEN: u64 = 100;
+/// Seconds after which a field has vanished although another replica has seen it later than this one.
+const SEEN_ELSEWHERE: i64 = 3_600;
 /// Objects after which those so far weigh half.
 const HALVED_AT: u32 = 2_000;
 
@@ -78,6 +80,15 @@ pub(crate) struct Field {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Count(u8, u64, u64);
 
+/// What fields that are added up were seen of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Of one place, by several replicas.
+    OnePlace,
+    /// Of several places that are one from now on.
+    OtherPlaces,
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -122,30 +133,30 @@ impl Field {
         Self { first_seen: time, last_seen: time, ..Self::default() }
     }
 
-    /// Takes in the value of another object, or of another body.
-    pub(crate) fn take(&mut self, value: &Value, walk: &mut Walk<'_>) {
-        self.observe(value, walk);
-        self.hit(walk);
+    /// Takes in the value of another object, or of another body. What other replicas know of the same place is no change.
+    pub(crate) fn take(&mut self, value: &Value, others: Option<&Self>, walk: &mut Walk<'_>) {
+        self.observe(value, others, walk);
+        self.hit(others, walk);
     }
 
-    fn observe(&mut self, value: &Value, walk: &mut Walk<'_>) {
+    fn observe(&mut self, value: &Value, others: Option<&Self>, walk: &mut Walk<'_>) {
         if self.values == 0 {
             self.first_seen = walk.time;
         }
         self.last_seen = self.last_seen.max(walk.time);
         if let Some(kind) = Kind::type_of(value) {
-            self.note_type(kind, walk);
+            self.note_type(kind, others, walk);
         }
         if let Value::String(text) = value
             && let Some(format) = Kind::format_of(text)
         {
-            self.note_format(format, walk);
+            self.note_format(format, others, walk);
         }
         self.values = self.values.saturating_add(1);
         self.forget();
         match value {
-            Value::Object(members) => self.object(members, walk),
-            Value::Array(items) => self.array(items, walk),
+            Value::Object(members) => self.object(members, others, walk),
+            Value::Array(items) => self.array(items, others, walk),
             _ => {}
         }
     }
@@ -179,13 +190,36 @@ impl Field {
         1 + self.children.values().map(Self::size).sum::<usize>()
     }
 
-    /// Adds what another field has seen of the same place.
+    /// Adds what was seen of another place that is this one from now on.
     pub(crate) fn merge(&mut self, other: Self) {
+        self.add_up(other, Of::OtherPlaces);
+    }
+
+    /// Adds what another replica has seen of the same place. Any order of such parts gives the same.
+    pub(crate) fn add_part(&mut self, other: Self) {
+        self.add_up(other, Of::OnePlace);
+    }
+
+    fn add_up(&mut self, mut other: Self, of: Of) {
+        self.gone = match of {
+            Of::OtherPlaces => self.gone && other.gone,
+            // Whoever has seen it last knows.
+            Of::OnePlace if self.last_seen != other.last_seen => {
+                if self.last_seen > other.last_seen {
+                    self.gone
+                } else {
+                    other.gone
+                }
+            }
+            Of::OnePlace => self.gone && other.gone,
+        };
+        if of == Of::OnePlace && self.is_map() != other.is_map() {
+            [&mut *self, &mut other].into_iter().for_each(|part| part.become_map(of));
+        }
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         (self.seen, self.of) = (self.seen.saturating_add(other.seen), self.of.saturating_add(other.of));
         self.run = 0;
-        self.gone &= other.gone;
         self.values = self.values.saturating_add(other.values);
         for Count(kind, n, _) in other.kinds {
             match self.kinds.iter_mut().find(|count| count.0 == kind) {
@@ -195,7 +229,7 @@ impl Field {
         }
         for (name, field) in other.children {
             match self.children.get_mut(&name) {
-                Some(known) => known.merge(field),
+                Some(known) => known.add_up(field, of),
                 None => drop(self.children.insert(name, field)),
             }
         }
@@ -205,26 +239,35 @@ impl Field {
         self.kinds.iter().find(|count| count.0 == kind as u8).map_or(0, |count| count.1)
     }
 
-    fn note_type(&mut self, kind: Kind, walk: &mut Walk<'_>) {
+    /// The values of a type or format here and at other replicas.
+    fn count_of_all(&self, kind: Kind, others: Option<&Self>) -> u64 {
+        self.count(kind).saturating_add(others.map_or(0, |others| others.count(kind)))
+    }
+
+    fn note_type(&mut self, kind: Kind, others: Option<&Self>, walk: &mut Walk<'_>) {
         // A whole number is a number, too.
-        let fits = self.count(kind) > 0 || (kind == Kind::Integer && self.count(Kind::Number) > 0);
-        if !fits {
-            let is_known = self.values >= LEARNED && self.types().next().is_some();
+        let fits =
+            |field: &Self| field.count(kind) > 0 || (kind == Kind::Integer && field.count(Kind::Number) > 0);
+        if !fits(self) {
             walk.is_news = true;
-            if is_known {
-                walk.change(ChangeKind::Type, self.type_names(), kind.name().to_owned());
+            let known = Kind::TYPES.into_iter().filter(|kind| self.count_of_all(*kind, others) > 0);
+            let values = self.values.saturating_add(others.map_or(0, |others| others.values));
+            if values >= LEARNED && known.clone().next().is_some() && !others.is_some_and(fits) {
+                walk.change(ChangeKind::Type, names(known), kind.name().to_owned());
             }
         }
         self.add(kind);
     }
 
-    fn note_format(&mut self, format: Kind, walk: &mut Walk<'_>) {
-        let is_news = self.count(format) == 0;
-        if is_news && self.count(Kind::Plain) == 0 {
+    fn note_format(&mut self, format: Kind, others: Option<&Self>, walk: &mut Walk<'_>) {
+        let is_news = |field: &Self| field.count(format) == 0 && field.count(Kind::Plain) == 0;
+        if is_news(self) {
             walk.is_news = true;
-            let strings: u64 = self.formats().map(|format| self.count(format)).sum();
-            if strings >= LEARNED {
-                walk.change(ChangeKind::Format, names(self.formats()), format.name().to_owned());
+            let count = |format: &Kind| self.count_of_all(*format, others);
+            let known = Kind::FORMATS.into_iter().filter(|format| count(format) > 0);
+            let strings: u64 = known.clone().map(|format| count(&format)).sum();
+            if strings >= LEARNED && others.is_none_or(is_news) {
+                walk.change(ChangeKind::Format, names(known), format.name().to_owned());
             }
         }
         self.add(format);
@@ -245,38 +288,50 @@ impl Field {
             .retain(|Count(_, n, at)| values.saturating_sub(*at) <= FORGOTTEN || n.saturating_mul(2) <= *at);
     }
 
-    fn array(&mut self, items: &[Value], walk: &mut Walk<'_>) {
+    fn array(&mut self, items: &[Value], others: Option<&Self>, walk: &mut Walk<'_>) {
         if items.is_empty() || walk.depth >= MAX_DEPTH {
             return;
         }
         let Some(field) = child(&mut self.children, ITEMS, walk) else { return };
+        let others = others.and_then(|others| others.children.get(ITEMS));
         walk.below(ITEMS, |walk| {
             for item in items.iter().take(MAX_ITEMS) {
-                field.take(item, walk);
+                field.take(item, others, walk);
             }
         });
     }
 
-    fn object(&mut self, members: &serde_json::Map<String, Value>, walk: &mut Walk<'_>) {
+    fn object(
+        &mut self,
+        members: &serde_json::Map<String, Value>,
+        others: Option<&Self>,
+        walk: &mut Walk<'_>,
+    ) {
         if walk.depth >= MAX_DEPTH {
             return;
         }
         // This one is among them.
-        let is_known = self.count(Kind::Object) > LEARNED;
-        // One key that is no name does not make an object a map.
-        let is_map = self.children.len() == 1 && self.children.contains_key(VALUES);
-        let is_loose = self.is_loose(LOOSE_NAMES);
+        let is_known = self.count_of_all(Kind::Object, others) > LEARNED;
+        if others.is_some_and(Self::is_map) && !self.is_map() && !self.children.is_empty() {
+            self.become_map(Of::OtherPlaces);
+            walk.is_news = true;
+        }
+        let is_map = self.is_map();
+        let is_loose =
+            self.is_loose(LOOSE_NAMES) || others.is_some_and(|others| others.is_loose(LOOSE_NAMES));
         for (name, value) in members.iter().take(MAX_MEMBERS) {
             let name = if is_map || is_identifier(name) { VALUES } else { name.as_str() };
             let is_new = self.children.get(name).is_none_or(|field| field.gone);
             let Some(field) = child(&mut self.children, name, walk) else { continue };
+            let others = others.and_then(|others| others.children.get(name));
+            let is_elsewhere = others.is_some_and(|others| !others.gone);
             walk.below(name, |walk| {
                 if is_new && field.gone {
                     // It is learned anew.
                     *field = Self { first_seen: field.first_seen, ..Self::new(walk.time) };
                 }
-                field.take(value, walk);
-                if is_new && is_known && !is_loose && name != VALUES {
+                field.take(value, others, walk);
+                if is_new && is_known && !is_loose && name != VALUES && !is_elsewhere {
                     walk.change(ChangeKind::FieldNew, String::new(), field.label());
                 }
             });
@@ -285,14 +340,20 @@ impl Field {
             for (name, field) in &mut self.children {
                 let is_there = members.contains_key(&**name);
                 if !is_there && !field.gone && &**name != VALUES && &**name != ITEMS {
-                    walk.below(name, |walk| field.miss(walk));
+                    let others = others.and_then(|others| others.children.get(name));
+                    walk.below(name, |walk| field.miss(others, walk));
                 }
             }
         }
         if self.children.len() > MAX_NAMES || self.is_loose(MAP_NAMES) {
-            self.become_map();
+            self.become_map(Of::OtherPlaces);
             walk.is_news = true;
         }
+    }
+
+    /// Whether its names are the keys of a map. One key that is no name does not make an object a map.
+    fn is_map(&self) -> bool {
+        self.children.len() == 1 && self.children.contains_key(VALUES)
     }
 
     /// Whether so many names are known, and most of them are rare.
@@ -305,10 +366,10 @@ impl Field {
         self.children.values().filter(rare).count() * 2 > self.children.len()
     }
 
-    fn become_map(&mut self) {
+    fn become_map(&mut self, of: Of) {
         let fields = std::mem::take(&mut self.children).into_values();
         let values = fields.reduce(|mut all, field| {
-            all.merge(field);
+            all.add_up(field, of);
             all
         });
         if let Some(mut values) = values {
@@ -318,10 +379,13 @@ impl Field {
     }
 
     /// An object has it.
-    fn hit(&mut self, walk: &mut Walk<'_>) {
+    fn hit(&mut self, others: Option<&Self>, walk: &mut Walk<'_>) {
         let misses = self.run.min(0).unsigned_abs();
-        if misses > 0 && self.is_always_but(misses) && u64::from(self.seen) >= LEARNED {
-            walk.change(ChangeKind::Optional, "always".to_owned(), "sometimes".to_owned());
+        let seen = u64::from(self.seen) + others.map_or(0, |others| u64::from(others.seen));
+        if misses > 0 && self.is_always_but(misses) && seen >= LEARNED {
+            if others.is_none_or(Self::is_always) {
+                walk.change(ChangeKind::Optional, "always".to_owned(), "sometimes".to_owned());
+            }
             walk.is_news = true;
         }
         self.run = self.run.max(0).saturating_add(1);
@@ -329,7 +393,9 @@ impl Field {
         let hits = self.run.unsigned_abs();
         let (seen, of) = (self.seen.saturating_sub(hits), self.of.saturating_sub(hits));
         if hits >= HITS && u64::from(of) >= LEARNED && u64::from(seen) * 10 <= u64::from(of) * 9 {
-            walk.change(ChangeKind::Required, "sometimes".to_owned(), "always".to_owned());
+            if !others.is_some_and(|others| others.is_always() && others.of >= HITS) {
+                walk.change(ChangeKind::Required, "sometimes".to_owned(), "always".to_owned());
+            }
             walk.is_news = true;
             (self.seen, self.of) = (hits, hits);
         }
@@ -337,18 +403,32 @@ impl Field {
     }
 
     /// An object has it not.
-    fn miss(&mut self, walk: &mut Walk<'_>) {
+    fn miss(&mut self, others: Option<&Self>, walk: &mut Walk<'_>) {
         self.run = self.run.min(0).saturating_sub(1);
         self.of = self.of.saturating_add(1);
         let misses = self.run.unsigned_abs();
         let before = self.of.saturating_sub(misses);
         let is_usual = u64::from(self.seen) >= LEARNED && u64::from(self.seen) * 2 >= u64::from(before);
-        if misses == MISSES && is_usual {
-            walk.change(ChangeKind::FieldVanished, self.label(), String::new());
+        let is_missed = match others {
+            None => misses == MISSES,
+            Some(others) => misses >= MISSES && !self.is_later_in(others, walk.time),
+        };
+        if is_missed && is_usual {
+            if !others.is_some_and(|others| others.gone) {
+                walk.change(ChangeKind::FieldVanished, self.label(), String::new());
+            }
             walk.is_news = true;
             self.gone = true;
+            self.last_seen = others.map_or(self.last_seen, |others| self.last_seen.max(others.last_seen));
         }
         self.halve();
+    }
+
+    /// Whether another replica has seen it lately, and later than this one.
+    fn is_later_in(&self, others: &Self, now: i64) -> bool {
+        !others.gone
+            && others.last_seen > self.last_seen
+            && others.last_seen.saturating_add(SEEN_ELSEWHERE) >= now
     }
 
     /// Whether all objects had it except the last ones.

@@ -192,6 +192,11 @@ pub(crate) fn alive(file: &Connection) -> Result<Vec<RouteKey>, StoreError> {
     Ok(counted.into_keys().collect())
 }
 
+/// All routes that are counted, as they are shown.
+pub(super) fn counted_routes(file: &Connection) -> Result<BTreeSet<RouteKey>, StoreError> {
+    Ok(counted(file, &Waiting::new())?.into_keys().collect())
+}
+
 /// The half hours of series whose counts wait to be added up, as Unix minutes.
 type Waiting = HashMap<i64, BTreeSet<i64>>;
 

@@ -1,6 +1,6 @@
 //! The thread that reads bodies and reviews routes.
 
-use super::book::{Book, ShapeRow, Unsaved};
+use super::book::{Book, ShapeRow, Unsaved, folded};
 use super::change::{Change, RouteKey, ShapeKey};
 use super::routes::{self, KnownRoute, Review};
 use super::sample::{Budget, Sample};
@@ -10,13 +10,15 @@ use crate::error::QueryError;
 use crate::learning::Attention;
 use crate::model::RequestBatch;
 use crate::patterns::KnownPatterns;
-use crate::retention::Retention;
+use crate::retention::{Retention, before};
 use crate::store::{
-    DataDir, Followed, METRICS_FILE, StoreError, Writers, known_routes, load_shapes, open_read,
+    DataDir, Followed, METRICS_FILE, StoreError, Writers, changed_routes, elsewhere, has_elsewhere,
+    inferred_elsewhere, known_routes, load_shapes, newest_body, open_read, told_elsewhere,
 };
+use rusqlite::Connection;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,25 +47,40 @@ pub(crate) struct Update {
     /// Shown under another route now: what is known of them is of that one.
     pub(crate) folded: Vec<(RouteKey, String)>,
     pub(crate) changes: Vec<Change>,
+    /// The same of shapes of other replicas.
+    pub(crate) folded_elsewhere: Vec<(RouteKey, String)>,
+    /// Shapes of others go whose latest body came before, in Unix nanoseconds.
+    pub(crate) expired_elsewhere: Option<i64>,
 }
 
 impl Update {
     fn is_empty(&self) -> bool {
-        let Self { shapes, gone_shapes, routes, gone_routes, folded, changes } = self;
+        let Self {
+            shapes,
+            gone_shapes,
+            routes,
+            gone_routes,
+            folded,
+            changes,
+            folded_elsewhere,
+            expired_elsewhere,
+        } = self;
         shapes.is_empty()
             && gone_shapes.is_empty()
             && routes.is_empty()
             && gone_routes.is_empty()
             && folded.is_empty()
             && changes.is_empty()
+            && folded_elsewhere.is_empty()
+            && expired_elsewhere.is_none()
     }
 }
 
 /// Watches bodies and routes until it is dropped; what it has read is stored then.
 pub(crate) struct Watch {
     budget: Budget,
-    queue: Option<SyncSender<Vec<Sample>>>,
-    thread: Option<JoinHandle<()>>,
+    queue: Mutex<Option<SyncSender<Vec<Sample>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Watch {
@@ -83,7 +100,8 @@ impl Watch {
             }
         };
         let thread = std::thread::Builder::new().name("learn-shapes".to_owned()).spawn(run)?;
-        Ok(Self { budget: Budget::default(), queue: Some(queue), thread: Some(thread) })
+        let (queue, thread) = (Mutex::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { budget: Budget::default(), queue, thread })
     }
 
     /// The bodies of a batch that are to be read once it is stored.
@@ -96,20 +114,29 @@ impl Watch {
         if samples.is_empty() {
             return Attention::Nothing;
         }
-        match self.queue.as_ref().map(|queue| queue.try_send(samples)) {
+        match locked(&self.queue).as_ref().map(|queue| queue.try_send(samples)) {
             Some(Ok(())) => Attention::Taken,
             Some(Err(_)) | None => Attention::PassedOver,
         }
     }
+
+    /// Stores what was read, and reads no more. Blocks.
+    pub(crate) fn finish(&self) {
+        *locked(&self.queue) = None;
+        if let Some(thread) = locked(&self.thread).take() {
+            // A thread that panicked has nothing more to store.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing more to store.
-            let _ = thread.join();
-        }
+        self.finish();
     }
 }
 
@@ -125,6 +152,8 @@ struct Watcher {
     age: Duration,
     interval: Duration,
     book: Book,
+    /// How many rows of other replicas there were, and the number of the latest.
+    elsewhere: (i64, i64),
     /// Waits to be stored.
     update: Update,
     counts_stored: Instant,
@@ -157,6 +186,7 @@ impl Watcher {
             age,
             interval,
             book,
+            elsewhere: (0, 0),
             update,
             counts_stored: now,
             allowance,
@@ -190,6 +220,9 @@ impl Watcher {
             if now >= next_save {
                 let is_due = now.duration_since(self.counts_stored) >= COUNTS_AFTER;
                 self.save(if is_due { Unsaved::Counts } else { Unsaved::News });
+                if let Err(error) = self.follow_others() {
+                    tracing::warn!(%error, "shapes that other replicas have told cannot be read");
+                }
                 next_save = Instant::now() + NEWS_AFTER;
             }
         }
@@ -227,6 +260,58 @@ impl Watcher {
         Ok(noted?)
     }
 
+    /// Reads what other replicas have told of shapes.
+    fn follow_others(&mut self) -> Result<(), StoreError> {
+        let Some(file) = self.file_beside_others()? else { return Ok(()) };
+        let now = elsewhere(&file)?;
+        if now.0 < self.elsewhere.0 {
+            // Some were removed.
+            self.elsewhere = (0, 0);
+            self.book.clear_others();
+        }
+        if now.1 > self.elsewhere.1 {
+            let book = &mut self.book;
+            let put = |key, whole: Option<ShapeRow>| book.put_others(key, whole.map(|whole| whole.root));
+            told_elsewhere(&file, self.elsewhere.1, put)?;
+        }
+        self.elsewhere = now;
+        Ok(())
+    }
+
+    /// The file of counters, where there are other replicas.
+    fn file_beside_others(&self) -> Result<Option<Connection>, StoreError> {
+        if self.server.is_none() {
+            return Ok(None);
+        }
+        let file = open_read(&self.data.path().join(METRICS_FILE))?;
+        Ok(match file {
+            Some(file) if has_elsewhere(&file)? => Some(file),
+            _ => None,
+        })
+    }
+
+    /// Gives what other replicas have told the routes under which it is shown, and takes leave of what is old.
+    fn review_others(&mut self, now: i64) -> Result<(), StoreError> {
+        let Some(file) = self.file_beside_others()? else { return Ok(()) };
+        let shown = |key: RouteKey| folded(&key, &self.patterns).map(|shown| (key, shown));
+        let of_shapes: Vec<_> = inferred_elsewhere(&file)?.into_iter().filter_map(shown).collect();
+        let mut of_changes: Vec<_> = changed_routes(&file)?.into_iter().filter_map(shown).collect();
+        if !of_changes.is_empty() {
+            // A route that a gateway names is shown as it is.
+            let counted = routes::counted_routes(&file)?;
+            of_changes.retain(|(key, _)| !counted.contains(key));
+        }
+        let newest = newest_body(&file)?;
+        let update = &mut self.update;
+        update.folded.extend(of_changes);
+        update.expired_elsewhere = Some(before(newest.map_or(now, |newest| newest.min(now)), self.age));
+        if !of_shapes.is_empty() {
+            // All is read again, under its routes.
+            (update.folded_elsewhere, self.elsewhere) = (of_shapes, (i64::MAX, 0));
+        }
+        Ok(())
+    }
+
     /// Finds new and vanished routes, and takes leave of old shapes.
     fn review(&mut self) -> Result<(), QueryError> {
         self.follow()?;
@@ -240,13 +325,14 @@ impl Watcher {
         (update.routes, update.gone_routes) = (routes, gone);
         update.changes.extend(changes);
         let moved = self.book.fold(&self.patterns);
-        let mut folded: HashSet<(RouteKey, String)> = folded.into_iter().collect();
+        let mut shown: HashSet<(RouteKey, String)> = folded.into_iter().collect();
         for (shape, route) in moved {
-            folded.insert((shape.route.clone(), route));
+            shown.insert((shape.route.clone(), route));
             update.gone_shapes.push(shape);
         }
-        update.folded.extend(folded);
+        update.folded.extend(shown);
         update.gone_shapes.extend(self.book.expire(self.age, now));
+        self.review_others(now)?;
         self.save(Unsaved::News);
         Ok(())
     }

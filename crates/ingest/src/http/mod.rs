@@ -396,8 +396,13 @@ impl Server {
         let _ = tokio::join!(upkeep, watching, signing, probing);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         alerting::leave(&state.alerts).await;
-        if let Some(sharing) = sharing {
-            let _ = sharing.await;
+        if let Some(sharing) = sharing
+            && let Ok(sharing) = sharing.await
+        {
+            // The numbers of bodies that were read are stored before the rest is told.
+            let watching = Arc::clone(&state);
+            let _ = tokio::task::spawn_blocking(move || watching.drift.finish()).await;
+            sharing.tell_rest().await;
         }
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.

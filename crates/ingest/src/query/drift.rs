@@ -35,7 +35,7 @@ pub(crate) struct DriftQuery {
     /// All kinds where it is empty.
     kinds: Vec<&'static str>,
     limit: usize,
-    /// Only changes before this time and number.
+    /// Only changes up to this time, without the first ones of it.
     before: (i64, i64),
 }
 
@@ -95,7 +95,7 @@ impl DriftQuery {
                 .one("cursor")?
                 .map(|text| Cursor::parse(text, cursor))
                 .transpose()?
-                .unwrap_or((i64::MAX, i64::MAX)),
+                .unwrap_or((i64::MAX, 0)),
         })
     }
 
@@ -103,18 +103,26 @@ impl DriftQuery {
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Drift, QueryError> {
         let file = super::open_counts(directory, limits.query_timeout)?;
         let mut select = file.prepare(
-            "SELECT service, environment, direction, method, route, time, id, kind, message, class, field, before, after,
+            "SELECT service, environment, direction, method, route, time, kind, message, class, field, before, after,
                     release, request_id, trace_id
-             FROM drift WHERE time >= ?1 AND time < ?2 AND (time, id) < (?3, ?4) ORDER BY time DESC, id DESC",
+             FROM drift WHERE time >= ?1 AND time < ?2 AND time <= ?3
+             ORDER BY time DESC, service, environment, direction, method, route, message, class, field, kind",
         )?;
         let Range { from, to } = self.range;
-        let mut found = select.query(params![from, to, self.before.0, self.before.1])?;
+        // Replicas number changes each for itself, so that a place in the list is a time and a number within it.
+        let (until, passed) = self.before;
+        let mut found = select.query(params![from, to, until])?;
         let mut rows = Vec::new();
-        let mut last = None;
+        let (mut last, mut place) = (None, (i64::MAX, 0));
         while let Some(row) = found.next()? {
+            let time: i64 = row.get(5)?;
+            place = (time, if place.0 == time { place.1 + 1 } else { 1 });
+            if time == until && place.1 <= passed {
+                continue;
+            }
             let scope = Scope { service: row.get(0)?, environment: row.get(1)?, direction: row.get(2)? };
             let key = RouteKey { scope, method: row.get(3)?, route: row.get(4)? };
-            let (kind, version): (String, String) = (row.get(7)?, row.get(13)?);
+            let (kind, version): (String, String) = (row.get(6)?, row.get(12)?);
             let is_wanted = self.kinds.is_empty() || self.kinds.contains(&kind.as_str());
             if !is_wanted || !self.filter.takes_route(&key, Some(&version)) {
                 continue;
@@ -123,11 +131,10 @@ impl DriftQuery {
                 return Ok(Drift { rows, next: last });
             }
             let known = |text: String| Some(text).filter(|text| !text.is_empty());
-            let (time, id): (i64, i64) = (row.get(5)?, row.get(6)?);
-            let message = known(row.get(8)?);
-            let class: i64 = row.get(9)?;
-            let field: String = row.get(10)?;
-            last = Some(Cursor::default().number(time).number(id).to_text());
+            let message = known(row.get(7)?);
+            let class: i64 = row.get(8)?;
+            let field: String = row.get(9)?;
+            last = Some(Cursor::default().number(place.0).number(place.1).to_text());
             let RouteKey { scope: Scope { service, environment, direction }, method, route } = key;
             rows.push(Row {
                 time: rfc3339(time),
@@ -140,11 +147,11 @@ impl DriftQuery {
                 status: message.as_ref().map(|_| status(class)),
                 field: message.as_ref().map(|_| field),
                 message,
-                before: known(row.get(11)?),
-                after: known(row.get(12)?),
+                before: known(row.get(10)?),
+                after: known(row.get(11)?),
                 version: known(version),
-                request_id: known(row.get(14)?),
-                trace_id: known(row.get(15)?),
+                request_id: known(row.get(13)?),
+                trace_id: known(row.get(14)?),
             });
         }
         Ok(Drift { rows, next: None })

@@ -10,7 +10,7 @@ use crate::drift::{Field, ITEMS, KnownRoute, RouteKey, ShapeRow, Traffic, VALUES
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::{Scope, is_path};
-use crate::store::{DataDir, known_routes, load_shapes};
+use crate::store::{DataDir, known_routes, load_whole_shapes};
 use gatelens_documents::compare::Gone;
 use gatelens_model::Message;
 use rusqlite::{Connection, params};
@@ -63,7 +63,7 @@ impl OpenApiQuery {
         let snapshot = file.transaction()?;
         let mut keys: BTreeSet<RouteKey> = routes_alive(&snapshot)?.into_iter().collect();
         keys.retain(|key| self.filter.takes_route(key, None));
-        let mut shapes = load_shapes(&snapshot)?;
+        let mut shapes = load_whole_shapes(&snapshot)?;
         shapes.retain(|shape| {
             self.filter.takes_route(&shape.key.route, None) && is_path(&shape.key.route.route)
         });

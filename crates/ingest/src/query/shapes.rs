@@ -9,7 +9,7 @@ use crate::drift::{Field, RouteKey, ShapeKey, ShapeRow, ValueKind};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::Scope;
-use crate::store::{DataDir, SHAPE_COLUMNS, read_shape};
+use crate::store::{DataDir, SHAPE_COLUMNS, SHAPE_ORDER, next_shape, shapes_of_all};
 use rusqlite::params;
 use serde::Serialize;
 
@@ -93,9 +93,9 @@ impl ShapesQuery {
     /// The answer out of the store.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Shapes, QueryError> {
         let file = super::open_counts(directory, limits.query_timeout)?;
-        let order = "service, environment, direction, method, route, message, class";
+        let all = shapes_of_all(&file)?;
         let mut select = file.prepare(&format!(
-            "SELECT {SHAPE_COLUMNS} FROM shapes WHERE ?8 OR ({order}) > (?1, ?2, ?3, ?4, ?5, ?6, ?7) ORDER BY {order}",
+            "SELECT {SHAPE_COLUMNS} FROM {all} WHERE ?8 OR ({SHAPE_ORDER}) > (?1, ?2, ?3, ?4, ?5, ?6, ?7) ORDER BY {SHAPE_ORDER}",
         ))?;
         let is_first = self.after.is_none();
         let (texts, class) = self.after.clone().unwrap_or_default();
@@ -103,10 +103,9 @@ impl ShapesQuery {
         let values = params![service, environment, direction, method, route, message, class, is_first];
         let mut found = select.query(values)?;
         let mut rows: Vec<Row> = Vec::new();
-        let (mut bytes, mut last) = (0, None);
-        while let Some(row) = found.next()? {
-            // A shape that cannot be read is learned anew.
-            let Some(shape) = read_shape(row)? else { continue };
+        let (mut bytes, mut last, mut held) = (0, None, None);
+        // A shape that cannot be read is learned anew.
+        while let Some(shape) = next_shape(&mut found, &mut held)? {
             if !self.filter.takes_route(&shape.key.route, None) {
                 continue;
             }

@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::drift::{Change, KnownRoute, RouteKey, ShapeKey, ShapeRow, Traffic, Update};
 use crate::model::Scope;
 use gatelens_model::Message;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Rows, params};
 
 pub(super) const TABLES: &str = "
 CREATE TABLE shapes (               -- the fields of bodies, see drift/book.rs
@@ -65,10 +65,23 @@ pub(super) const MAX_ROWS: i64 = 100_000;
 pub(crate) const COLUMNS: &str =
     "service, environment, direction, method, route, message, class, inferred, bodies,
     first_seen, last_seen, fields";
+/// The order of shapes.
+pub(crate) const ORDER: &str = "service, environment, direction, method, route, message, class";
 const KEY: &str = "service = ?1 AND environment = ?2 AND direction = ?3 AND method = ?4 AND route = ?5";
 
 /// Takes in what was found. Returns the keys of shapes that were stored before and are not there any more.
 pub(super) fn put(file: &Connection, update: &Update) -> Result<Vec<ShapeKey>, StoreError> {
+    if let Some(before) = update.expired_elsewhere {
+        file.prepare_cached("DELETE FROM shapes_elsewhere WHERE last_seen < ?")?.execute([before])?;
+    }
+    for (key, shown) in &update.folded_elsewhere {
+        let [service, environment, direction, method, route] = texts(key);
+        file.prepare_cached(
+            "UPDATE shapes_elsewhere SET shown = ?6
+             WHERE service = ?1 AND environment = ?2 AND direction = ?3 AND method = ?4 AND shown = ?5 AND inferred",
+        )?
+        .execute(params![service, environment, direction, method, route, shown])?;
+    }
     for (key, shown) in &update.folded {
         fold(file, key, shown)?;
     }
@@ -101,24 +114,127 @@ pub(super) fn put(file: &Connection, update: &Update) -> Result<Vec<ShapeKey>, S
             lost.push(row.key.clone());
         }
     }
+    let has_others = has_elsewhere(file)?;
     for change in &update.changes {
-        note(file, change)?;
+        match has_others {
+            true => note_beside_others(file, change)?,
+            false => note(file, change)?,
+        }
     }
     Ok(lost)
 }
 
 /// What is known of a route is of another one. It is not new there.
 fn fold(file: &Connection, key: &RouteKey, shown: &str) -> Result<(), StoreError> {
-    let [service, environment, direction, method, route] = texts(key);
     file.prepare_cached(&format!("DELETE FROM known_routes WHERE {KEY}"))?.execute(texts(key))?;
     file.prepare_cached(&format!("DELETE FROM drift WHERE {KEY} AND message = ''"))?.execute(texts(key))?;
-    file.prepare_cached(&format!("UPDATE drift SET route = ?6 WHERE {KEY}"))?.execute(params![
+    let moved = file
+        .prepare_cached(&format!("DELETE FROM drift WHERE {KEY} RETURNING {NOTED}"))?
+        .query_map(texts(key), Noted::read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    for change in moved {
+        let mut place = change.place.clone();
+        shown.clone_into(&mut place[ROUTE]);
+        merge_change(file, &Noted { place, ..change })?;
+    }
+    Ok(())
+}
+
+/// Notes a change that another replica may have found at another body, unless there are too many.
+fn note_beside_others(file: &Connection, change: &Change) -> Result<(), StoreError> {
+    let Change { time, kind, route, body, field, before, after, example } = change;
+    let [service, environment, direction, method, route] = texts(route);
+    let count = "SELECT count(*) FROM drift WHERE time > ?1 - ?2 AND service = ?3 AND environment = ?4";
+    let noted: i64 = file
+        .prepare_cached(count)?
+        .query_row(params![time, ONCE_IN, service, environment], |row| row.get(0))?;
+    if noted >= MAX_CHANGES {
+        return Ok(());
+    }
+    let (message, class) = body.map_or(("", 0), |(message, class)| (message.name(), i64::from(class)));
+    let place = [kind.name(), service, environment, direction, method, route, message, field];
+    let shown_by = [before, after, &example.release, &example.request_id, &example.trace_id];
+    let change =
+        Noted { time: *time, class, place: place.map(str::to_owned), shown_by: shown_by.map(String::clone) };
+    merge_change(file, &change)
+}
+
+/// A change as it is stored, without its number.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    /// Unix nanoseconds.
+    pub(crate) time: i64,
+    pub(crate) class: i64,
+    /// Kind, service, environment, direction, method, route, message and field.
+    pub(crate) place: [String; 8],
+    /// Before, after, release, request and trace.
+    pub(crate) shown_by: [String; 5],
+}
+
+/// The columns of [`Noted`], and the place of the route among its texts.
+const NOTED: &str = "time, class, kind, service, environment, direction, method, route, message, field, before, after, release, request_id, trace_id";
+const ROUTE: usize = 5;
+
+impl Noted {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let mut change = Self {
+            time: row.get(0)?,
+            class: row.get(1)?,
+            place: Default::default(),
+            shown_by: Default::default(),
+        };
+        for (text, column) in change.place.iter_mut().chain(&mut change.shown_by).zip(2..) {
+            *text = row.get::<usize, _>(column)?;
+        }
+        Ok(change)
+    }
+}
+
+/// Notes a change that was found elsewhere. Of the same changes of a day the earliest one stays.
+pub(crate) fn merge_change(file: &Connection, change: &Noted) -> Result<(), StoreError> {
+    let Noted {
+        time,
+        class,
+        place: [kind, service, environment, direction, method, route, message, field],
+        shown_by,
+    } = change;
+    let same = file
+        .prepare_cached(&format!(
+            "SELECT {NOTED}, id FROM drift
+             WHERE time > ?1 - {ONCE_IN} AND time < ?1 + {ONCE_IN} AND class = ?2 AND kind = ?3 AND service = ?4
+               AND environment = ?5 AND direction = ?6 AND method = ?7 AND route = ?8 AND message = ?9 AND field = ?10"
+        ))?
+        .query_map(
+            params![time, class, kind, service, environment, direction, method, route, message, field],
+            |row| Ok((Noted::read(row)?, row.get::<_, i64>(15)?)),
+        )?
+        .collect::<Result<Vec<_>, _>>()?;
+    if same.iter().any(|(known, _)| (known.time, &known.shown_by) <= (*time, shown_by)) {
+        return Ok(());
+    }
+    for (_, id) in same {
+        file.prepare_cached("DELETE FROM drift WHERE id = ?")?.execute([id])?;
+    }
+    let [before, after, release, request_id, trace_id] = shown_by;
+    file.prepare_cached(&format!(
+        "INSERT INTO drift ({NOTED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?
+    .execute(params![
+        time,
+        class,
+        kind,
         service,
         environment,
         direction,
         method,
         route,
-        shown
+        message,
+        field,
+        before,
+        after,
+        release,
+        request_id,
+        trace_id
     ])?;
     Ok(())
 }
@@ -204,7 +320,114 @@ fn note(file: &Connection, change: &Change) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// All shapes. Those that cannot be read are learned anew.
+/// Whether the file has shapes of other replicas.
+pub(crate) fn has_elsewhere(file: &Connection) -> Result<bool, StoreError> {
+    Ok(file.table_exists(None, "shapes_elsewhere")?)
+}
+
+/// What has the shapes of all replicas, a row for each replica, in SQL.
+pub(crate) fn shapes_of_all(file: &Connection) -> Result<String, StoreError> {
+    Ok(match has_elsewhere(file)? {
+        false => "shapes".to_owned(),
+        true => format!(
+            "(SELECT {COLUMNS} FROM shapes UNION ALL
+              SELECT {} FROM shapes_elsewhere WHERE bodies > 0)",
+            COLUMNS.replace("route", "shown AS route")
+        ),
+    })
+}
+
+/// The next shape out of rows with [`COLUMNS`] in the order of their keys. Rows of one shape are added up; those that cannot be read
+/// are passed over. `held` is the row that comes next.
+pub(crate) fn next_shape(
+    rows: &mut Rows<'_>,
+    held: &mut Option<ShapeRow>,
+) -> Result<Option<ShapeRow>, StoreError> {
+    while let Some(row) = rows.next()? {
+        let Some(next) = shape(row)? else { continue };
+        match held {
+            Some(whole) if whole.key == next.key => whole.add_part(next),
+            Some(_) => return Ok(held.replace(next)),
+            None => *held = Some(next),
+        }
+    }
+    Ok(held.take())
+}
+
+/// The shapes of all replicas.
+pub(crate) fn load_whole(file: &Connection) -> Result<Vec<ShapeRow>, StoreError> {
+    let mut select =
+        file.prepare(&format!("SELECT {COLUMNS} FROM {} ORDER BY {ORDER}", shapes_of_all(file)?))?;
+    let (mut rows, mut held, mut all) = (select.query([])?, None, Vec::new());
+    while let Some(shape) = next_shape(&mut rows, &mut held)? {
+        all.push(shape);
+    }
+    Ok(all)
+}
+
+/// How many rows there are of other replicas, and the number of the latest.
+pub(crate) fn elsewhere(file: &Connection) -> Result<(i64, i64), StoreError> {
+    let newest = "SELECT count(*), coalesce(max(id), 0) FROM shapes_elsewhere";
+    Ok(file.prepare_cached(newest)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// The shapes of which other replicas have told something behind a number, with all that they know of each.
+pub(crate) fn told_elsewhere(
+    file: &Connection,
+    after: i64,
+    mut each: impl FnMut(ShapeKey, Option<ShapeRow>),
+) -> Result<(), StoreError> {
+    let mut select = file.prepare_cached(
+        "SELECT DISTINCT service, environment, direction, method, shown, message, class FROM shapes_elsewhere WHERE id > ?",
+    )?;
+    let key = |row: &Row<'_>| Ok((route(row)?, row.get::<_, String>(5)?, row.get::<_, u8>(6)?));
+    let keys = select.query_map([after], key)?.collect::<Result<Vec<_>, _>>()?;
+    let mut select = file.prepare_cached(&format!(
+        "SELECT {} FROM shapes_elsewhere
+         WHERE service = ?1 AND environment = ?2 AND direction = ?3 AND method = ?4 AND shown = ?5 AND message = ?6 AND class = ?7
+           AND bodies > 0 ORDER BY replica",
+        COLUMNS.replace("route", "shown")
+    ))?;
+    for (route, message, class) in keys {
+        let [service, environment, direction, method, shown] = texts(&route);
+        let mut rows =
+            select.query(params![service, environment, direction, method, shown, message, class])?;
+        let whole = next_shape(&mut rows, &mut None)?;
+        let message = Message::ALL.into_iter().find(|known| known.name() == message);
+        if let Some(message) = message {
+            each(ShapeKey { route, message, class }, whole);
+        }
+    }
+    Ok(())
+}
+
+/// The routes that were inferred, of shapes of others, as they are shown.
+pub(crate) fn inferred_elsewhere(file: &Connection) -> Result<Vec<RouteKey>, StoreError> {
+    let mut select = file.prepare_cached(
+        "SELECT DISTINCT service, environment, direction, method, shown FROM shapes_elsewhere WHERE inferred AND bodies > 0",
+    )?;
+    Ok(select.query_map([], route)?.collect::<Result<_, _>>()?)
+}
+
+/// The routes of which changes are noted, except those that a gateway has named.
+pub(crate) fn changed_routes(file: &Connection) -> Result<Vec<RouteKey>, StoreError> {
+    let mut select = file.prepare_cached(
+        "SELECT service, environment, direction, method, route FROM drift
+         EXCEPT SELECT service, environment, direction, method, route FROM shapes WHERE NOT inferred
+         EXCEPT SELECT service, environment, direction, method, route FROM shapes_elsewhere
+         WHERE NOT inferred AND bodies > 0",
+    )?;
+    Ok(select.query_map([], route)?.collect::<Result<_, _>>()?)
+}
+
+/// When the latest body of any replica came, in Unix nanoseconds.
+pub(crate) fn newest_body(file: &Connection) -> Result<Option<i64>, StoreError> {
+    let newest = "SELECT max(newest) FROM (SELECT max(last_seen) AS newest FROM shapes
+                  UNION ALL SELECT max(last_seen) FROM shapes_elsewhere WHERE bodies > 0)";
+    Ok(file.query_row(newest, [], |row| row.get(0))?)
+}
+
+/// All shapes of this replica. Those that cannot be read are learned anew.
 pub(crate) fn load(file: &Connection) -> Result<Vec<ShapeRow>, StoreError> {
     let mut select = file.prepare(&format!("SELECT {COLUMNS} FROM shapes"))?;
     let rows = select.query_map([], shape)?;

@@ -187,6 +187,12 @@ pub(super) fn counters(
         done.patterns = scopes.len() as u64;
         // The thread that learns them finds them gone.
         done.shapes = transaction.execute("DELETE FROM shapes WHERE environment = ?", [environment])? as u64;
+        if super::has_elsewhere(&transaction)? {
+            transaction.execute("DELETE FROM shapes_elsewhere WHERE environment = ?", [environment])?;
+            // Others are not told of it, so that nothing names the environment any more.
+            transaction
+                .execute("DELETE FROM untold WHERE kind = 'shapes' AND key ->> 1 = ?", [environment])?;
+        }
         for table in ["known_routes", "drift"] {
             transaction.execute(&format!("DELETE FROM {table} WHERE environment = ?"), [environment])?;
         }

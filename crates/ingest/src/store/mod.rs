@@ -52,7 +52,9 @@ mod writer;
 pub(crate) use admission::Admission;
 pub(crate) use data_dir::{DataDir, Removal, remove_file};
 pub(crate) use drift::{
-    COLUMNS as SHAPE_COLUMNS, load as load_shapes, routes as known_routes, shape as read_shape,
+    COLUMNS as SHAPE_COLUMNS, Noted, ORDER as SHAPE_ORDER, changed_routes, elsewhere, has_elsewhere,
+    inferred_elsewhere, load as load_shapes, load_whole as load_whole_shapes, merge_change, newest_body,
+    next_shape, routes as known_routes, shapes_of_all, told_elsewhere,
 };
 pub(crate) use forget::AT_WORK;
 pub use forget::{Deed, Forgotten, Selection};

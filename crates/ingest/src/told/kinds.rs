@@ -9,6 +9,7 @@ mod people;
 mod releases;
 mod routes;
 mod senders;
+mod shapes;
 mod uptime;
 
 use super::Kind;
@@ -33,6 +34,8 @@ pub(crate) const COUNTERS: &[&Kind] = &[
     &PATTERNS,
     &routes::PATTERN_PLACES,
     &log::ACCEPTED_ELSEWHERE,
+    &shapes::SHAPES,
+    &shapes::CHANGES,
 ];
 
 /// Those of the request log.

@@ -126,8 +126,8 @@ impl Sharing {
         }
     }
 
-    /// Tells and takes until the service stops; what is left then is told at last.
-    pub(crate) async fn keep(mut self, mut stopping: watch::Receiver<bool>) {
+    /// Tells and takes until the service stops.
+    pub(crate) async fn keep(mut self, mut stopping: watch::Receiver<bool>) -> Self {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
@@ -139,7 +139,7 @@ impl Sharing {
                 _ = stopping.wait_for(|stops| *stops) => break,
             };
             match outcome {
-                Ok(Err(Refused::Stopped)) => return,
+                Ok(Err(Refused::Stopped)) => return self,
                 Ok(Ok(())) if std::mem::take(&mut self.is_cut_off) => {
                     tracing::info!("rows are shared with other replicas again");
                 }
@@ -154,6 +154,11 @@ impl Sharing {
                 }
             }
         }
+        self
+    }
+
+    /// Tells what is left when the service has stopped.
+    pub(crate) async fn tell_rest(self) {
         let _ = tokio::time::timeout(LAST_TIMEOUT, self.tell(Pace::Slowly)).await;
     }
 

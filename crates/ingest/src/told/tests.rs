@@ -61,6 +61,11 @@ fn contents(file: &Connection) -> Vec<String> {
         ("probe_results t", "t.name, t.time, t.status, t.duration_ms, t.error".to_owned()),
         ("accepted_elsewhere t", "t.instance, t.day, t.replica, t.records".to_owned()),
         ("patterns t", "t.service, t.content, t.requests".to_owned()),
+        (
+            "shapes_elsewhere t",
+            "t.service, t.route, t.replica, t.version, t.bodies, t.last_seen, t.fields".to_owned(),
+        ),
+        ("drift t", "t.time, t.kind, t.route, t.field, t.before, t.after, t.release".to_owned()),
         ("pattern_places t", "t.service, t.place, t.learned_at, t.requests".to_owned()),
         (
             "releases r JOIN release_gateways t ON t.release_id = r.id",
@@ -82,7 +87,7 @@ fn told() -> impl Strategy<Value = Row> {
     let instance = select(vec!["a", "b"]);
     let (time, number, text) = (1i64..6, 0i64..4, select(vec!["", "x", "y"]));
     let replica = select(vec!["r1", "r2", "r3"]);
-    (0usize..15, instance, (time.clone(), time), number, text, replica).prop_map(
+    (0usize..18, instance, (time.clone(), time), number, text, replica).prop_map(
         |(kind, instance, (time, other), number, text, replica)| {
             let gateway = |rest: &[Value]| {
                 let mut name = vec![json!(instance), json!("1"), json!("prod")];
@@ -152,6 +157,22 @@ fn told() -> impl Strategy<Value = Row> {
                     let key = [json!("s"), json!("version"), json!(text), json!(null), json!(seconds)];
                     ("releases", gateway(&key), json!({"since": seconds + other}))
                 }
+                14 | 15 => {
+                    // What a replica tells under a version is always the same.
+                    let bodies = (time + replica.len() as i64) % 4;
+                    let fields = json!({"f": time, "l": time, "s": 1, "o": 1, "n": 1, "k": []});
+                    (
+                        "shapes",
+                        json!(["s", "prod", "inbound", "GET", format!("/{instance}"), "response", 2]),
+                        json!({"version": time, "inferred": 0, "bodies": bodies, "first_seen": time, "last_seen": time,
+                               "fields": if bodies > 0 { fields.to_string() } else { String::new() }}),
+                    )
+                }
+                16 => (
+                    "drift",
+                    json!(["s", "prod", "inbound", "GET", "/a", "response", 2, "field_new", format!("/{instance}"), time]),
+                    json!({"before": "", "after": text, "release": replica, "request_id": "", "trace_id": ""}),
+                ),
                 _ => ("accepted", gateway(&[json!(20_700 + time)]), json!({"records": other})),
             };
             row(kind, name, value, replica)
@@ -268,4 +289,55 @@ fn files_that_no_server_knows_have_no_triggers() {
     let file = crate::store::open_metrics(directory.path()).unwrap();
     file.execute("INSERT INTO directory VALUES ('acme', 'Acme', '', '', 5, '')", []).unwrap();
     assert!(journal::untold(&file, kinds::COUNTERS, Pace::Slowly).unwrap().rows.is_empty());
+}
+
+#[test]
+fn a_shape_that_is_removed_goes_everywhere_and_does_not_come_back() {
+    let (_one, mut file) = opened();
+    let put = |file: &Connection, bodies: i64| {
+        let fields = json!({"f": 1, "l": 1, "s": bodies, "o": bodies, "n": bodies, "k": []}).to_string();
+        file.execute(
+            "INSERT INTO shapes VALUES ('s', 'prod', 'inbound', 'GET', '/a', 'response', 2, 0, ?1, 1, 2, ?2)
+             ON CONFLICT DO UPDATE SET bodies = ?1, fields = ?2",
+            (bodies, fields),
+        )
+        .unwrap();
+    };
+    let tell = |file: &mut Connection| {
+        let mut found = journal::untold(file, kinds::COUNTERS, Pace::Soon).unwrap();
+        journal::settle(file, &found.ids).unwrap();
+        assert_eq!(found.rows.len(), 1, "{found:?}");
+        Row { replica: "r1".to_owned(), ..found.rows.remove(0) }
+    };
+    put(&file, 3);
+    let first = tell(&mut file);
+    put(&file, 7);
+    let second = tell(&mut file);
+    file.execute("DELETE FROM shapes", []).unwrap();
+    let removed = tell(&mut file);
+    put(&file, 1);
+    let again = tell(&mut file);
+
+    let (_other, mut other) = opened();
+    let bodies = |other: &Connection| {
+        other
+            .query_row("SELECT coalesce(sum(bodies), 0) FROM shapes_elsewhere", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .unwrap()
+    };
+    for (rows, expected) in [
+        (vec![&first], 3),
+        (vec![&second, &first], 7),
+        (vec![&removed], 0),
+        (vec![&second], 0),
+        (vec![&again, &removed, &first], 1),
+    ] {
+        let rows: Vec<_> = rows.into_iter().cloned().collect();
+        merge(&mut other, &rows);
+        assert_eq!(bodies(&other), expected);
+    }
+    // What another replica tells of the same shape stands beside it.
+    merge(&mut other, &[Row { replica: "r2".to_owned(), ..second }]);
+    assert_eq!(bodies(&other), 8);
 }

@@ -324,7 +324,7 @@ impl Service {
         self.running = Some(Running { stop, kill, thread });
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(Running { stop, thread, .. }) = self.running.take() {
             drop(stop);
             thread.join().unwrap();

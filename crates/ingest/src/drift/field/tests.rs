@@ -20,7 +20,7 @@ impl Bodies {
         for _ in 0..times {
             self.time += 1;
             let mut walk = Walk::new(self.time, &mut self.room);
-            self.root.take(body, &mut walk);
+            self.root.take(body, None, &mut walk);
             changes.append(&mut walk.changes);
         }
         let text = |FieldChange { kind, field, before, after }: &FieldChange| {
@@ -276,5 +276,127 @@ proptest! {
         let mut doubled = bodies.root.clone();
         doubled.merge(bodies.root.clone());
         prop_assert_eq!(doubled.size(), bodies.root.size());
+    }
+}
+
+/// A tree of other replicas beside the one that takes bodies in.
+fn beside(bodies: &mut Bodies, others: &Field, times: u64, body: &Value) -> Vec<String> {
+    let mut changes = Vec::new();
+    for _ in 0..times {
+        bodies.time += 1;
+        let mut walk = Walk::new(bodies.time, &mut bodies.room);
+        bodies.root.take(body, Some(others), &mut walk);
+        changes.append(&mut walk.changes);
+    }
+    changes.iter().map(|change| format!("{} {}", change.kind.name(), change.field)).collect()
+}
+
+#[test]
+fn what_other_replicas_know_is_no_change() {
+    let old = json!({"id": 1, "at": "2026-06-20", "sub": {"a": 1}});
+    let new = json!({"id": "x", "at": "noon", "sub": {"a": 1, "b": 2}, "more": true});
+    let mut others = Bodies::new();
+    others.take(20, &old);
+    others.take(20, &new);
+    let mut own = Bodies::new();
+    own.take(20, &old);
+    assert_eq!(beside(&mut own, &others.root, 20, &new), [""; 0]);
+    // A replica without a past finds what is new to all.
+    let mut own = Bodies::new();
+    let unknown = json!({"id": 1, "at": "2026-06-20", "sub": {"a": true, "c": 1}});
+    assert_eq!(beside(&mut own, &others.root, 1, &unknown), ["type_changed /sub/a", "field_new /sub/c"]);
+    // A field that others lack at times is not optional only now.
+    let (with, without) = (json!({"x": 1, "y": 1}), json!({"x": 1}));
+    let mut others = Bodies::new();
+    others.take(5, &with);
+    others.take(1, &without);
+    let mut own = Bodies::new();
+    own.take(20, &with);
+    assert_eq!(beside(&mut own, &others.root, 1, &without), [""; 0]);
+    assert_eq!(beside(&mut own, &others.root, 1, &with), [""; 0]);
+}
+
+#[test]
+fn a_field_has_vanished_when_no_replica_sees_it() {
+    let (with, without) = (json!({"x": 1, "y": 1}), json!({"x": 1}));
+    let mut own = Bodies::new();
+    own.take(20, &with);
+    let mut others = Bodies::new();
+    others.take(40, &with);
+    // They have seen it later.
+    assert_eq!(beside(&mut own, &others.root, 60, &without), [""; 0]);
+    others.time = own.time;
+    assert_eq!(others.take(60, &without), ["field_vanished /y integer -> "]);
+    assert_eq!(beside(&mut own, &others.root, 1, &without), [""; 0], "it is a change of the others");
+    assert!(own.root.children["y"].gone);
+    // It comes back, first there.
+    others.take(1, &with);
+    assert_eq!(beside(&mut own, &others.root, 1, &with), [""; 0]);
+    assert!(!own.root.children["y"].gone);
+    // Others have nothing more to say for an hour.
+    let mut own = Bodies::new();
+    own.take(20, &with);
+    own.time += 4_000;
+    assert_eq!(beside(&mut own, &others.root, 30, &without), ["field_vanished /y"]);
+}
+
+fn a_body() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec!["a", "b", "c", "550e8400-e29b-41d4-a716-446655440000", "[]"]);
+    let leaf = prop::sample::select(vec![json!(1), json!(1.5), json!("x"), json!("2026-06-20"), json!(null)]);
+    leaf.prop_recursive(3, 12, 3, move |inner| {
+        prop_oneof![
+            prop::collection::btree_map(name.clone(), inner.clone(), 0..4).prop_map(|members| members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+            prop::collection::vec(inner, 0..3).prop_map(Value::from),
+        ]
+    })
+}
+
+/// What is shown of a tree.
+fn shown(field: &Field) -> Vec<String> {
+    fn walk(path: &str, field: &Field, into: &mut Vec<String>) {
+        let Field { first_seen, last_seen, seen, of, values, gone, children, .. } = field;
+        let label = field.label();
+        into.push(format!("{path} {label} {first_seen} {last_seen} {seen}/{of} {values} {gone}"));
+        for (name, child) in children {
+            walk(&format!("{path}/{name}"), child, into);
+        }
+    }
+    let mut all = Vec::new();
+    walk("", field, &mut all);
+    all
+}
+
+proptest! {
+    #[test]
+    fn parts_of_replicas_add_up_to_the_same_in_any_order(
+        parts in prop::collection::vec(prop::collection::vec((a_body(), 1u64..40), 1..4), 3..4),
+    ) {
+        let trees: Vec<Field> = parts
+            .iter()
+            .zip(0..)
+            .map(|(part, time)| {
+                let mut bodies = Bodies::new();
+                bodies.time += time * 7;
+                part.iter().for_each(|(body, times)| drop(bodies.take(*times, body)));
+                bodies.root
+            })
+            .collect();
+        let sum = |order: [usize; 3]| {
+            let mut all = trees[order[0]].clone();
+            order[1..].iter().for_each(|part| all.add_part(trees[*part].clone()));
+            shown(&all)
+        };
+        let expected = sum([0, 1, 2]);
+        for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            prop_assert_eq!(&sum(order), &expected);
+        }
+        let mut last = trees[1].clone();
+        last.add_part(trees[2].clone());
+        let mut all = trees[0].clone();
+        all.add_part(last);
+        prop_assert_eq!(&shown(&all), &expected);
     }
 }
