@@ -189,6 +189,32 @@ fn what_ended_and_changes_of_long_ago_stay_in_totals() {
 }
 
 #[test]
+fn a_stream_that_comes_back_counts_on() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let mut replica = Service::on_store(store.clone());
+    let [mut back, mut edge] =
+        ["back", "edge-1"].map(|instance| Sender::new(instance, AggregationTemporality::Cumulative));
+    let now = now();
+    back.report(now - 40 * DAY, &some("acme"), &[&replica]);
+    for before in [40 * DAY, 5 * DAY, DAY] {
+        edge.report(now - before, &some("acme"), &[&replica]);
+    }
+    replica.restart(|_| ());
+    wait_until("a stream has ended", || rows(&server, &store, "ended FINAL") > 0);
+    back.report(now - 30 * MINUTE, &some("acme"), &[&replica]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(requests(&replica, "?labels="), 20.0);
+    replica.take_late(Duration::from_secs(3600));
+    wait_until("its day is added", || rows(&server, &store, "ended") == 0);
+    assert_eq!(requests(&replica, "?labels="), 20.0);
+    let last = format!("blocks FINAL WHERE is_closed AND block >= {}", (now - 30 * MINUTE) / MINUTE / 10 - 1);
+    wait_until("its block is closed", || rows(&server, &store, &last) > 0);
+    replica.restart(|_| ());
+    assert_eq!(requests(&replica, "?labels="), 20.0);
+}
+
+#[test]
 fn totals_of_tables_that_are_divided_are_those_of_one_file() {
     let options = ClickHouseOptions { config: Some(CLUSTER.to_owned()), ..ClickHouseOptions::default() };
     let Some(server) = ClickHouse::start_with(options).unwrap() else { return };
