@@ -1,5 +1,7 @@
 //! The table of rows that replicas tell each other.
 
+mod orders;
+
 use super::{ClickHouse, quoted};
 use crate::issues::Taken;
 use crate::retention::{Retention, before};
@@ -76,7 +78,7 @@ impl ClickHouse {
     /// Removes what any replica has told about data to forget.
     pub(crate) async fn forget_told(&self, selection: &Selection, deed: Deed) -> Result<(), StoreError> {
         match about(selection) {
-            Some(condition) if deed == Deed::Remove => self.remove("told", &condition).await,
+            Some(condition) if deed == Deed::Remove => self.remove_told(&condition).await,
             _ => Ok(()),
         }
     }
@@ -84,7 +86,7 @@ impl ClickHouse {
     /// Removes what any replica has told about data to forget in issues. `taken` are those of them that this replica knows.
     pub(crate) async fn forget_issues(&self, selection: &Selection, taken: &Taken) -> Result<(), StoreError> {
         match about_issues(selection, taken) {
-            Some(condition) => self.remove("told", &condition).await,
+            Some(condition) => self.remove_told(&condition).await,
             None => Ok(()),
         }
     }
@@ -94,17 +96,23 @@ impl ClickHouse {
     pub(crate) async fn prune_issues(&self, retention: &Retention, newest: i64) -> Result<(), StoreError> {
         let old = |kinds: &str, age| {
             let until = before(newest, age).div_euclid(1_000_000).max(0);
-            format!("kind IN ({kinds}) AND told.at < fromUnixTimestamp64Milli(toInt64({until}))")
+            format!("kind IN ({kinds}) AND at < fromUnixTimestamp64Milli(toInt64({until}))")
         };
         let of_log = "'issue_values', 'issue_fields', 'issue_hours', 'issue_examples'";
         for old in [old(of_log, retention.requests), old("'issue', 'issue_decisions'", retention.half_hours)]
         {
-            let any = format!("SELECT 1 FROM told WHERE {old} LIMIT 1");
-            if self.client.query_raw(&any).fetch_optional::<u8>().await.map_err(StoreError::from)?.is_some() {
-                self.remove("told", &old.replace("told.at", "at")).await?;
-            }
+            self.remove_told(&old).await?;
         }
         Ok(())
+    }
+
+    /// Removes rows where there are any: that writes whole parts anew.
+    async fn remove_told(&self, condition: &str) -> Result<(), StoreError> {
+        let any = format!("SELECT 1 FROM told WHERE {condition} LIMIT 1");
+        match self.client.query_raw(&any).fetch_optional::<u8>().await? {
+            Some(_) => self.remove("told", condition).await,
+            None => Ok(()),
+        }
     }
 
     /// A page of what all other replicas have told of a kind, by key.

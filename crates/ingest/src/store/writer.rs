@@ -358,25 +358,40 @@ impl Writers {
         Ok(self.metrics.submit(MetricJob::Checkpoint).await? && requests)
     }
 
-    /// Removes what a selection takes, from the log first: what arrives meanwhile may be stored after it was looked for.
+    /// Removes what a selection takes, from the log first: what arrives meanwhile may be stored after it was looked for. Other replicas
+    /// get the order from the server.
     pub(crate) async fn forget(&self, selection: &Selection, deed: Deed) -> Result<Forgotten, Refused> {
+        let Some(server) = &self.server else { return self.forget_files(selection, deed).await };
+        let mut all = self.forget_files(selection, deed).await?;
+        // This replica gets it, too, and must have the numbers by then.
+        if deed == Deed::Remove {
+            server.order(selection).await.map_err(StoreError::from)?;
+        }
+        all.requests_logged += server.forget_log(selection, deed).await?;
+        let counted = server.forget_counts(selection, deed).await?;
+        (all.series, all.requests_counted) = (counted.series, counted.requests_counted);
+        // Counts are kept by gateway: those of others stay.
+        all.shared_series = 0;
+        all.spans += server.forget_spans(selection, deed).await?;
+        Ok(all)
+    }
+
+    /// Removes what a selection takes from what this replica keeps, as another one was ordered to, and what it has told.
+    pub(crate) async fn forget_here(&self, selection: &Selection) -> Result<(), Refused> {
+        self.forget_files(selection, Deed::Remove).await.map(|_| ())
+    }
+
+    /// Removes what a selection takes from the files, and from what replicas have told.
+    async fn forget_files(&self, selection: &Selection, deed: Deed) -> Result<Forgotten, Refused> {
         let order = |reply| RequestJob::Forget(selection.clone(), deed, reply);
         let logged = self.requests.submit(order).await?;
         let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
         all.add(&logged);
         if let Some(server) = &self.server {
-            all.requests_logged += server.forget_log(selection, deed).await?;
-            let counted = server.forget_counts(selection, deed).await?;
             server.forget_told(selection, deed).await?;
-            (all.series, all.requests_counted) = (counted.series, counted.requests_counted);
-            // Counts are kept by gateway: those of others stay.
-            all.shared_series = 0;
         }
         let of_spans = selection.clone();
         all.spans = on_file(&self.spans, move |spans| spans.forget(&of_spans, deed)).await?;
-        if let Some(server) = &self.server {
-            all.spans += server.forget_spans(selection, deed).await?;
-        }
         all.issues = self.forget_issues(selection, deed).await?;
         Ok(all)
     }

@@ -13,6 +13,7 @@
 
 pub(crate) mod journal;
 pub(crate) mod kinds;
+mod orders;
 mod row;
 mod share;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The task that tells what this replica has changed, and takes what others have told.
 
 use super::journal::{Merged, Past, Untold};
+use super::orders::Orders;
 use super::{Book, Pace, Row};
 use crate::clickhouse::{ClickHouse, Place, Told};
 use crate::clock;
@@ -41,6 +42,7 @@ pub(crate) struct Sharing {
     /// Rows that were merged lately, each with its time.
     merged: HashMap<u64, i64>,
     hashes: RandomState,
+    orders: Orders,
     is_cut_off: bool,
 }
 
@@ -98,10 +100,22 @@ impl Sharing {
                 lost.push(book);
             }
         }
+        // Before anything is read, so that orders wait for what was read.
+        server.note_replica(&replica).await.map_err(StoreError::from)?;
         let looked_at = server.now().await.map_err(StoreError::from)?;
         let (merged, hashes) = (HashMap::new(), RandomState::new());
-        let sharing =
-            Self { server, books, replica, interval, looks: 0, looked_at, merged, hashes, is_cut_off: false };
+        let sharing = Self {
+            server,
+            books,
+            replica,
+            interval,
+            looks: 0,
+            looked_at,
+            merged,
+            hashes,
+            orders: Orders::default(),
+            is_cut_off: false,
+        };
         for book in Book::ALL {
             for kind in book.kinds().iter().filter(|kind| Book::of(kind.name) == Some(book)) {
                 let own = if lost.contains(&book) { "" } else { sharing.replica.as_str() };
@@ -169,8 +183,15 @@ impl Sharing {
             looks if looks % LATER == 0 => Pace::Later,
             _ => Pace::Soon,
         };
+        if pace == Pace::Slowly {
+            self.server.note_replica(&self.replica).await.map_err(StoreError::from)?;
+            self.server.remove_old_orders().await?;
+        }
+        // First, so that what is to be forgotten is not told.
+        let followed = self.orders.follow(&self.server, &self.books.writers, &self.replica).await;
         self.tell(pace).await?;
-        self.take().await
+        self.take().await?;
+        followed
     }
 
     /// Tells what has changed.
