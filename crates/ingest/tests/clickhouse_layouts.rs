@@ -9,7 +9,7 @@ use gatelens_ingest::{ClickHouseConfig, Config, Layout, Limits, Server, store_sc
 use gatelens_testkit::{ClickHouse, ClickHouseOptions};
 
 /// A cluster of one shard, which is this process.
-const CLUSTER: &str = "<clickhouse>
+pub(crate) const CLUSTER: &str = "<clickhouse>
 <tcp_port>9000</tcp_port>
 <remote_servers><one><shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard></one></remote_servers>
 </clickhouse>";
@@ -73,7 +73,7 @@ fn a_replica_takes_the_tables_that_the_statements_make() {
 }
 
 /// Makes the tables of shards, without what needs a Keeper.
-fn make_shards(server: &ClickHouse, database: &str) {
+pub(crate) fn make_shards(server: &ClickHouse, database: &str) {
     let place = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'";
     for statement in store_schema(database, &Layout::Sharded("one".to_owned())) {
         let plain = statement

@@ -1,6 +1,7 @@
 //! Totals on ClickHouse: what `/metrics/traffic` gives and remote write sends, whatever ends, is closed again or is removed.
 
 use crate::clickhouse::{Chance, deliver, disturb, traffic_since};
+use crate::clickhouse_layouts::{CLUSTER, make_shards};
 use crate::remote_write::{fate, store as receiver, to};
 use crate::support::otlp::{Frame, MINUTE, Made, made};
 use crate::support::{Service, database_at};
@@ -8,9 +9,11 @@ use crate::traffic::{now, samples, text};
 use gatelens_ingest::upkeep::copy::copy;
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use gatelens_ingest::{ClickHouseConfig, Limits};
-use gatelens_testkit::ClickHouse;
+use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const PATH: &str = "/metrics/traffic";
@@ -172,27 +175,128 @@ fn what_ended_and_changes_of_long_ago_stay_in_totals() {
         changes.report(now - before, &some("globex"), &to);
     }
     same("before closing", &file, &replicas);
-    replicas[0].restart(|_| ());
-    wait_until("blocks are closed", || rows(&server, &store, "blocks FINAL WHERE is_closed") == 4);
-    assert!(rows(&server, &store, "ended FINAL") > 0, "no stream has ended");
-    same("after closing", &file, &replicas);
+    let watcher = Service::on_store(store.clone());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| never_falls(&watcher, &is_over));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            end_and_fold(&server, &store, &file, &mut replicas, (&mut edge, &mut changes), now)
+        }));
+        is_over.store(true, Ordering::Relaxed);
+        assert!(watching.join().unwrap() > 10);
+        ran.unwrap();
+    });
+}
 
-    for replica in &mut replicas {
+#[test]
+fn a_stream_that_comes_back_counts_on() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let mut replica = Service::on_store(store.clone());
+    let [mut back, mut edge] =
+        ["back", "edge-1"].map(|instance| Sender::new(instance, AggregationTemporality::Cumulative));
+    let now = now();
+    back.report(now - 40 * DAY, &some("acme"), &[&replica]);
+    for before in [40 * DAY, 5 * DAY, DAY] {
+        edge.report(now - before, &some("acme"), &[&replica]);
+    }
+    replica.restart(|_| ());
+    wait_until("a stream has ended", || rows(&server, &store, "ended FINAL") > 0);
+    back.report(now - 30 * MINUTE, &some("acme"), &[&replica]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(requests(&replica, "?labels="), 20.0);
+    replica.take_late(Duration::from_secs(3600));
+    wait_until("its day is added", || rows(&server, &store, "ended") == 0);
+    assert_eq!(requests(&replica, "?labels="), 20.0);
+    let last = format!("blocks FINAL WHERE is_closed AND block >= {}", (now - 30 * MINUTE) / MINUTE / 10 - 1);
+    wait_until("its block is closed", || rows(&server, &store, &last) > 0);
+    replica.restart(|_| ());
+    assert_eq!(requests(&replica, "?labels="), 20.0);
+}
+
+#[test]
+fn totals_of_tables_that_are_divided_are_those_of_one_file() {
+    let options = ClickHouseOptions { config: Some(CLUSTER.to_owned()), ..ClickHouseOptions::default() };
+    let Some(server) = ClickHouse::start_with(options).unwrap() else { return };
+    make_shards(&server, "sharded");
+    let address = format!("clickhouse+{}/sharded", server.url()).parse().unwrap();
+    let store = ClickHouseConfig { address, password: None, ca: None };
+    let file = Service::on_files();
+    let mut replica = Service::on_store(store.clone());
+    let (cumulative, delta) = (AggregationTemporality::Cumulative, AggregationTemporality::Delta);
+    let [mut gone, mut edge] = ["gone", "edge-1"].map(|instance| Sender::new(instance, cumulative));
+    let mut changes = Sender::new("changes", delta);
+    let now = now();
+    gone.report(now - 40 * DAY, &some("gone"), &[&file, &replica]);
+    for before in [40 * DAY, 5 * DAY, DAY, 60 * MINUTE] {
+        edge.report(now - before, &some("acme"), &[&file, &replica]);
+        changes.report(now - before, &some("globex"), &[&file, &replica]);
+    }
+    same("before closing", &file, std::slice::from_ref(&replica));
+    replica.restart(|_| ());
+    wait_until("a stream has ended", || rows(&server, &store, "ended FINAL") > 0);
+    same("after closing", &file, std::slice::from_ref(&replica));
+    replica.take_late(Duration::from_secs(3600));
+    wait_until("days are whole", || rows(&server, &store, "totals WHERE series = 0 AND source = 0") > 0);
+    same("after adding up", &file, std::slice::from_ref(&replica));
+}
+
+/// Scrapes until it is over, and returns how often.
+fn never_falls(service: &Service, is_over: &AtomicBool) -> u64 {
+    let (mut last, mut scrapes) = (Samples::new(), 0);
+    while !is_over.load(Ordering::Relaxed) {
+        let answer = service.get(&format!("{PATH}?labels=http_route,gatelens_consumer_id"));
+        if answer.status == 200 {
+            let found = samples(&answer.text());
+            assert_eq!(fallen(&last, &found), Vec::<String>::new());
+            (last, scrapes) = (found, scrapes + 1);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    scrapes
+}
+
+fn end_and_fold(
+    server: &ClickHouse,
+    store: &ClickHouseConfig,
+    file: &Service,
+    replicas: &mut [Service; 2],
+    (edge, changes): (&mut Sender, &mut Sender),
+    now: u64,
+) {
+    replicas[0].restart(|_| ());
+    wait_until("blocks are closed", || rows(server, store, "blocks FINAL WHERE is_closed") == 4);
+    assert!(rows(server, store, "ended FINAL") > 0, "no stream has ended");
+    same("after closing", file, replicas);
+    // A late report: blocks are closed again.
+    edge.report(now - 5 * DAY + 30 * MINUTE, &some("acme"), &[file, &replicas[1]]);
+    replicas[1].restart(|_| ());
+    same("after a late report", file, replicas);
+
+    // Of what is inserted some is inserted again, or too late.
+    for (fault, table) in [
+        (ClickHouseFault::LoseAnswer, "totals"),
+        (ClickHouseFault::DelayAnswer(Duration::from_secs(2)), "totals"),
+        (ClickHouseFault::Refuse(252, "TOO_MANY_PARTS"), "bases"),
+    ] {
+        let target = ClickHouseTarget { kind: "INSERT", containing: format!("INTO {table}"), times: 1 };
+        server.fault(fault, &target).unwrap();
+    }
+    for replica in replicas.iter_mut() {
         replica.take_late(Duration::from_secs(3600));
     }
     wait_until("old days are in totals", || {
-        rows(&server, &store, "totals WHERE series = 0 AND source = 0") > 0
-            && rows(&server, &store, "ended") == 0
+        rows(server, store, "totals WHERE series = 0 AND source = 0") > 0 && rows(server, store, "ended") == 0
     });
-    same("after adding up", &file, &replicas);
+    same("after adding up", file, replicas);
     for minute in [0, 1] {
-        let to = [&file, &replicas[minute as usize]];
+        let to = [file, &replicas[minute as usize]];
         edge.report(now + minute * MINUTE / 60, &some("acme"), &to);
         changes.report(now + minute * MINUTE / 60, &some("globex"), &to);
     }
-    same("going on", &file, &replicas);
+    same("going on", file, replicas);
     replicas.iter_mut().for_each(|replica| replica.restart(|_| ()));
-    same("after a restart", &file, &replicas);
+    same("after a restart", file, replicas);
 }
 
 /// The sum of a counter over all labels.
@@ -303,6 +407,50 @@ fn one_of_two_replicas_writes_and_the_other_takes_over() {
     let before = sent(&replicas[sender]);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(sent(&replicas[sender]), before);
+}
+
+#[test]
+fn series_without_counts_are_given_up_and_come_back() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let mut replicas = [Service::on_store(store.clone()), Service::on_store(store.clone())];
+    let delta = AggregationTemporality::Delta;
+    let [mut old, mut new] = ["old", "new"].map(|instance| Sender::new(instance, delta));
+    let now = now();
+    old.report(now - 100 * DAY, &some("gone"), &[&replicas[0]]);
+    new.report(now - DAY, &some("gone")[..1], &[&replicas[1]]);
+    let cumulative = AggregationTemporality::Cumulative;
+    // Its block is closed.
+    Sender::new("edge", cumulative).report(now - DAY, &some("gone")[..1], &[&replicas[1]]);
+    assert_eq!(requests(&replicas[0], "?labels="), 6.0);
+    let (_, database) =
+        store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let run = |statement: String| drop(ureq::post(server.url()).send(statement.as_bytes()).unwrap());
+    run(format!(
+        "ALTER TABLE {database}.series UPDATE added_at = added_at - INTERVAL 3 DAY WHERE 1 SETTINGS mutations_sync = 2"
+    ));
+    wait_until("the block is closed", || {
+        replicas[0].restart(|_| ());
+        std::thread::sleep(Duration::from_secs(1));
+        rows(&server, &store, "blocks") > 0
+    });
+    run(format!(
+        "ALTER TABLE {database}.changes DELETE WHERE minute < {} SETTINGS mutations_sync = 2",
+        (now - 50 * DAY) / MINUTE
+    ));
+    // Two series have no counts now.
+    replicas.iter_mut().for_each(|replica| replica.take_late(Duration::from_secs(3600)));
+    wait_until("series expire", || rows(&server, &store, "ended_series") == 2);
+    // An answer is given for two seconds, and a question reads what is known.
+    std::thread::sleep(Duration::from_secs(3));
+    for replica in &replicas {
+        requests(replica, "?labels=");
+    }
+    let new_rows = || rows(&server, &store, "series FINAL WHERE added_at > now() - INTERVAL 1 DAY");
+    assert_eq!(new_rows(), 0);
+    old.report(now, &some("gone"), &[&replicas[0]]);
+    assert_eq!(new_rows(), 2);
+    wait_until("they are back", || requests(&replicas[1], "?labels=http_route&route=/b") == 2.0);
 }
 
 /// `CLICKHOUSE_STREAMS=40000` measures what a scrape of 2,000 series at 20 gateways costs: `--nocapture` shows it.

@@ -20,7 +20,7 @@ pub(super) const BLOCKS_OF_A_DAY: u32 = 144;
 const GRACE: i64 = 60;
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(20);
-/// Looks, of which the first is for days that are over.
+/// Looks after which it looks for days that are over.
 const LOOKS_AT_DAYS: u64 = 30;
 /// Minutes after which the states of a sender that is silent are not carried on.
 const SILENT_MINUTES: u32 = 30 * 24 * 60;
@@ -163,14 +163,18 @@ pub(super) struct Border {
 impl ClickHouse {
     /// Closes blocks as they end, until the service does.
     pub(crate) async fn keep_closing(self: Arc<Self>) {
+        let mut due = 0;
         for look in 0u64.. {
             if let Err(error) = self.close_due(clock::now()).await {
                 tracing::warn!(%error, "minutes that are over could not be added up; trying again");
             }
-            if look % LOOKS_AT_DAYS == 0
-                && let Err(error) = self.fold_totals().await
-            {
-                tracing::warn!(%error, "days that are over could not be added to the totals; trying again");
+            if look >= due {
+                match self.fold_totals().await {
+                    Ok(()) => due = look + LOOKS_AT_DAYS,
+                    Err(error) => {
+                        tracing::warn!(%error, "days that are over could not be added to the totals; trying again");
+                    }
+                }
             }
             if look % LOOKS_AT_DAYS == 0
                 && let Err(error) = self.add_up_days().await

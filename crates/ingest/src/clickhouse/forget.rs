@@ -5,7 +5,7 @@
 
 use super::close::{all_largest, all_plain, class_sums};
 use super::schema::altered;
-use super::series::{Parts, Series, SeriesRow, id_of};
+use super::series::{COLUMNS, Parts, Series, SeriesRow, id_of};
 use super::snapshot::Snapshot;
 use super::{ClickHouse, quoted};
 use crate::clock;
@@ -160,6 +160,8 @@ impl ClickHouse {
         }
         self.rebase(&one_of("series", &doomed.series)).await?;
         self.remove("totals", &one_of("series", &totals)).await?;
+        // Those that have expired still have a row.
+        self.remove("series", &one_of("id", &gone)).await?;
         self.remove("ended_series", &one_of("id", &gone)).await
     }
 
@@ -219,7 +221,10 @@ impl ClickHouse {
             let left: HashSet<u64> = self.client.query_raw(left).fetch_all().await?.into_iter().collect();
             gone.retain(|series| !left.contains(series));
             // What others have counted long ago stays in totals.
-            let end = format!("INSERT INTO ended_series SELECT * FROM series WHERE {}", one_of("id", &gone));
+            let end = format!(
+                "INSERT INTO ended_series ({COLUMNS}, added_at) SELECT {COLUMNS}, added_at FROM series WHERE {}",
+                one_of("id", &gone)
+            );
             self.removing(&end).await?;
         }
         self.remove("series", &one_of("id", &gone)).await

@@ -306,7 +306,8 @@ CREATE TABLE IF NOT EXISTS ended_series (
     without_both UInt64,
     without_consumer UInt64,
     without_route UInt64,
-    added_at DateTime64(3) DEFAULT now64(3)
+    added_at DateTime64(3) DEFAULT now64(3),
+    expired_at DateTime64(3) DEFAULT toDateTime64(0, 3) -- since when replicas do not know its row in `series`; 0: it has none
 ) ENGINE = ReplacingMergeTree ORDER BY id";
 
 /// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for

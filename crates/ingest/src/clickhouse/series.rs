@@ -1,6 +1,8 @@
 //! Series under numbers that follow from what they are, so that replicas need not agree on them.
 
 use super::ClickHouse;
+use super::close::first_minute;
+use super::snapshot::{list, rows_of};
 use crate::error::QueryError;
 use crate::model::{Scope, SeriesKey};
 use crate::patterns::folded;
@@ -15,6 +17,20 @@ use std::sync::Arc;
 
 /// Seconds by which the clocks of servers may differ, and an insert may take: what was added since is asked for again.
 const MARGIN_SECONDS: i64 = 600;
+
+/// The numbers of series that are not known any more although they have a row, because they had no counts left. One that is counted
+/// again gets another row.
+pub(super) const EXPIRED: &str = "SELECT id FROM (
+        SELECT id, added_at, toDateTime64(0, 3) AS expired FROM series
+        WHERE id IN (SELECT id FROM ended_series WHERE expired_at > toDateTime64(0, 3))
+        UNION ALL
+        SELECT id, toDateTime64(0, 3) AS added_at, expired_at AS expired FROM ended_series WHERE expired_at > toDateTime64(0, 3)
+    ) GROUP BY id HAVING max(added_at) <= max(expired)";
+/// Blocks in which a series that has just expired may be counted: two hours.
+const BLOCKS_LOOKED_AT: u32 = 12;
+/// The columns of a row that say which series it is.
+pub(super) const COLUMNS: &str = "id, service, environment, version, direction, consumer, method, route, route_source, host, upstream_cluster,
+    status, grpc_status, error_type, overflow, place, without_both, without_consumer, without_route";
 
 /// Stands for "no gRPC status", as in the embedded store.
 const NO_GRPC_STATUS: i16 = -1;
@@ -227,7 +243,9 @@ impl ClickHouse {
         let since = self.series().latest.saturating_sub(MARGIN_SECONDS * 1000);
         let mut cursor = self
             .client
-            .query("SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? ORDER BY added_at, place, id")
+            .query(&format!(
+                "SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? AND id NOT IN ({EXPIRED}) ORDER BY added_at, place, id"
+            ))
             .bind(since)
             .fetch::<SeriesRow>()?;
         let mut found = Vec::new();
@@ -249,6 +267,50 @@ impl ClickHouse {
         }
         known.latest = known.latest.max(latest);
         Ok(())
+    }
+
+    /// Lets all replicas give up series that have no counts left, of which nothing was heard for at least two days. Their rows stay.
+    pub(super) async fn expire_series(&self) -> Result<(), Error> {
+        let closed = self.closed_before(u32::MAX).await?;
+        let expired = format!(
+            "SELECT id FROM series WHERE id NOT IN ({EXPIRED}) AND id NOT IN (
+                 SELECT series FROM half_hours WHERE kind = 0
+                 UNION ALL SELECT series FROM minutes WHERE kind = 0
+                 UNION ALL SELECT series FROM changes
+                 UNION ALL SELECT series FROM states WHERE block = {closed}
+                 UNION ALL SELECT series FROM reported
+             ) GROUP BY id HAVING max(added_at) < now64(3) - INTERVAL 2 DAY"
+        );
+        let expired = self.client.query_raw(&expired).fetch_all::<u64>().await?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(series = expired.len(), "series without counts are not known any more");
+        let wanted = rows_of(&list(expired));
+        let expire = format!(
+            "INSERT INTO ended_series ({COLUMNS}, added_at, expired_at)
+             SELECT {COLUMNS}, added_at, now64(3) FROM series WHERE id IN ({wanted}) ORDER BY added_at LIMIT 1 BY id"
+        );
+        self.client.query_raw(&expire).execute().await?;
+        // Replicas read their series anew.
+        self.note_forgetting(true).await
+    }
+
+    /// Gives series that have expired a row again that were counted meanwhile by a replica which still knew them.
+    pub(super) async fn return_series(&self) -> Result<(), Error> {
+        let expired = self.client.query_raw(EXPIRED).fetch_all::<u64>().await?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        let expired = rows_of(&list(expired));
+        let since = self.closed_before(u32::MAX).await?.saturating_sub(BLOCKS_LOOKED_AT);
+        let minute = first_minute(since);
+        let back = format!(
+            "INSERT INTO series ({COLUMNS}) SELECT {COLUMNS} FROM ended_series WHERE id IN ({expired}) AND id IN (
+                 SELECT series FROM reported WHERE block >= {since} UNION ALL SELECT series FROM changes WHERE minute >= {minute}
+             ) LIMIT 1 BY id"
+        );
+        self.client.query_raw(&back).execute().await
     }
 
     /// A series under the route that it is shown with.

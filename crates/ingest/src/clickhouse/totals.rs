@@ -222,7 +222,7 @@ impl ClickHouse {
             loop {
                 let before = self.marks().await?;
                 if before.is_forgetting == 0 {
-                    let totals = self.read_totals(before.folded, "1").await?;
+                    let totals = self.read_totals(before.folded).await?;
                     if self.marks().await? == before {
                         return Ok(totals);
                     }
@@ -244,23 +244,23 @@ impl ClickHouse {
         self.client.query_raw(&marks).fetch_one().await
     }
 
-    /// A statement for the totals of series, of which `folded` is the last day that `totals` has.
-    async fn statement(&self, folded: u32, series: &str) -> Result<String, Error> {
+    /// A statement for the totals of all series, of which `folded` is the last day that `totals` has.
+    async fn statement(&self, folded: u32) -> Result<String, Error> {
         let Border { open, closed } = self.border().await?;
         let rows = [
-            rows_of("reported", &format!("block >= {open} AND {series}")),
-            rows_of("states", &format!("block = {closed} AND {series}")),
-            rows_of("ended", &format!("day > {folded} AND {series}")),
+            rows_of("reported", &format!("block >= {open}")),
+            rows_of("states", &format!("block = {closed}")),
+            rows_of("ended", &format!("day > {folded}")),
         ];
         Ok(added_up(&[
-            of_totals(&format!("(day = 0 OR day = {folded}) AND {series}")),
-            of_streams(&rows.join(" UNION ALL "), &rows_of("bases", series)),
-            of_changes(&format!("minute >= {} AND {series}", (folded + 1) * DAY)),
+            of_totals(&format!("day = 0 OR day = {folded}")),
+            of_streams(&rows.join(" UNION ALL "), &rows_of("bases", "1")),
+            of_changes(&format!("minute >= {}", (folded + 1) * DAY)),
         ]))
     }
 
-    async fn read_totals(&self, folded: u32, series: &str) -> Result<ServerTotals, Error> {
-        let statement = self.statement(folded, series).await?;
+    async fn read_totals(&self, folded: u32) -> Result<ServerTotals, Error> {
+        let statement = self.statement(folded).await?;
         let seconds = self.query_timeout.as_secs_f64().to_string();
         let statement = self.client.query_raw(&format!("{statement} ORDER BY series, bounds"));
         let mut found = statement.with_setting("max_execution_time", seconds).fetch::<Found>()?;
@@ -273,7 +273,8 @@ impl ClickHouse {
         }
         // After the counts: whoever finds counts finds their series.
         self.refresh_series().await?;
-        let added = "SELECT id, toUnixTimestamp64Nano(toDateTime64(min(added_at), 9)) AS since FROM series GROUP BY id";
+        let added = "SELECT id, toUnixTimestamp64Nano(toDateTime64(min(added_at), 9)) AS since FROM (
+            SELECT id, added_at FROM series UNION ALL SELECT id, added_at FROM ended_series) GROUP BY id";
         let added = self.client.query_raw(added).fetch_all::<Added>().await?;
         let added: HashMap<u64, i64> = added.into_iter().map(|added| (added.id, added.since)).collect();
         let known = Arc::clone(&self.series().all);
@@ -325,9 +326,11 @@ impl ClickHouse {
             "SELECT DISTINCT day FROM (
                  SELECT toUInt32(intDiv(minute, {DAY})) AS day FROM changes WHERE minute >= {}
                  UNION ALL SELECT day FROM ended
+                 UNION ALL SELECT toUInt32({newest}) AS day
              ) WHERE day > {folded} AND day <= {newest} ORDER BY day",
             (folded + 1) * DAY
         );
+        let before = folded;
         for day in self.client.query_raw(&due).fetch_all::<u32>().await? {
             self.fold(folded, day).await?;
             folded = day;
@@ -336,6 +339,10 @@ impl ClickHouse {
             self.carry_bases(folded).await?;
             self.drop_partitions("ended", &format!("day <= {folded}")).await?;
             self.drop_partitions("totals", &format!("day > 0 AND day < {folded}")).await?;
+        }
+        self.return_series().await?;
+        if folded > before {
+            self.expire_series().await?;
         }
         Ok(())
     }
@@ -403,11 +410,17 @@ impl ClickHouse {
     pub(super) async fn move_totals(&self, from: &[u64], to: &[u64], source: u64) -> Result<(), Error> {
         let (from, to) = (super::snapshot::list(from), super::snapshot::list(to));
         let folded = self.marks().await?.folded;
-        let condition = format!("series IN ({})", super::snapshot::rows_of(&from));
-        let rows = self.statement(folded, &condition).await?;
+        let wanted = super::snapshot::rows_of(&from);
+        let added = format!(
+            "SELECT toUnixTimestamp64Nano(toDateTime64(min(added_at), 9)) AS since FROM series WHERE id IN ({wanted})"
+        );
+        let added: i64 = self.client.query_raw(&added).fetch_one().await?;
+        let rows = self.statement(folded).await?;
         let names = plain();
         let moved = format!(
-            "SELECT transform(series, CAST({from}, 'Array(UInt64)'), CAST({to}, 'Array(UInt64)'), toUInt64(0)) AS series, bounds, since, {names} FROM ({rows})"
+            "SELECT transform(series, CAST({from}, 'Array(UInt64)'), CAST({to}, 'Array(UInt64)'), toUInt64(0)) AS series, bounds,
+                    least(since, toInt64({added})) AS since, {names}
+             FROM (SELECT * FROM ({rows}) WHERE series IN ({wanted}))"
         );
         let insert = format!(
             "INSERT INTO totals (day, series, source, bounds, since, {names})
