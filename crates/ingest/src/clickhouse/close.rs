@@ -169,17 +169,16 @@ impl ClickHouse {
                 tracing::warn!(%error, "minutes that are over could not be added up; trying again");
             }
             if look >= due {
-                match self.fold_totals().await {
+                let added = async {
+                    self.fold_totals().await?;
+                    self.add_up_days().await
+                };
+                match added.await {
                     Ok(()) => due = look + LOOKS_AT_DAYS,
                     Err(error) => {
-                        tracing::warn!(%error, "days that are over could not be added to the totals; trying again");
+                        tracing::warn!(%error, "days that are over could not be added up; trying again");
                     }
                 }
-            }
-            if look % LOOKS_AT_DAYS == 0
-                && let Err(error) = self.add_up_days().await
-            {
-                tracing::warn!(%error, "days that are over could not be added up; trying again");
             }
             tokio::time::sleep(INTERVAL).await;
         }
