@@ -35,7 +35,7 @@ const BLOCKS_AHEAD: u32 = 2;
 pub struct Copied {
     /// Series.
     pub series: u64,
-    /// Streams whose counters go on.
+    /// Streams whose counters continue.
     pub streams: u64,
     /// Rows of counts by minute.
     pub minutes: u64,
@@ -180,7 +180,7 @@ impl ClickHouse {
         }
         let is_fresh = !self.has_rows("blocks").await? && !self.has_rows("reported").await?;
         if is_fresh {
-            // The last block stays open, because its senders go on.
+            // The last block stays open, because its senders continue.
             let over = last.unwrap_or_default().saturating_sub(1);
             if over > base {
                 blocks.insert(over);

@@ -1,7 +1,7 @@
 //! The table of the request log, and its rows in the format RowBinary.
 //!
 //! Its columns are those of [`FIELDS`], by the same names, so that a new field is a line there: a replica that starts adds the
-//! columns that the table does not have, and an older one, which names the columns that it writes, goes on.
+//! columns that the table does not have, and an older one, which names the columns that it writes, keeps working.
 
 use super::schema::altered;
 use super::series::Parts;

@@ -1,7 +1,7 @@
 //! The tables, and the numbered steps that make them.
 //!
 //! A step can be repeated, because two replicas that start at once may both take it. A replica refuses tables that a newer
-//! version has changed; an older one that runs goes on, because a step only adds what it does not know.
+//! version has changed; an older one that runs keeps working, because a step only adds what it does not know.
 
 use super::ddl;
 use super::log::REQUESTS;
@@ -257,7 +257,7 @@ PARTITION BY day ORDER BY (day, stream)"
 const BASES: &str = concat!(
     "
 CREATE TABLE IF NOT EXISTS bases (
-    day UInt32,                         -- Unix day; those of streams that go on are carried to a later one
+    day UInt32,                         -- Unix day; those of streams that continue are carried to a later one
     stream UInt64,
     series SimpleAggregateFunction(max, UInt64),
     instance SimpleAggregateFunction(any, String),

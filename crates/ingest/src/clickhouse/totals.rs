@@ -370,7 +370,7 @@ impl ClickHouse {
             .await
     }
 
-    /// Keeps the bases of streams that go on, where they are older than the last day in the totals.
+    /// Keeps the bases of streams that continue, where they are older than the last day in the totals.
     async fn carry_bases(&self, folded: u32) -> Result<(), StoreError> {
         let old = format!("day <= {folded}");
         let alive = alive(&self.border().await?);
