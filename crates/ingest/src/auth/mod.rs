@@ -379,7 +379,7 @@ impl Access {
     /// Ends a session.
     pub(crate) fn sign_out(&self, session: &SessionId) {
         if let Some(people) = &self.people {
-            people.sessions.end(session);
+            people.sessions.end(session, Instant::now());
         }
     }
 

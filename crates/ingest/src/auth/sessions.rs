@@ -2,12 +2,12 @@
 //! each knows those of all ([`super::shared`]), and a sign-out at one is final at all within two seconds.
 
 use super::Role;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use super::token::{TokenHash, random};
 use crate::clickhouse::{SharedSession, ToldSession};
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// A session ends so long after its beginning, whatever happens.
@@ -18,6 +18,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 const MAX_SESSIONS_OF_ONE: usize = 50;
 const MAX_SESSIONS: usize = 10_000;
 const COOKIE_BYTES: usize = 32;
+/// An answer of the server is not older. One that was on its way when a session ended here must not bring it back.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
 /// Other replicas learn so often that a session is in use.
 const TOLD_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -71,6 +73,8 @@ impl SignedInBy {
 #[derive(Default)]
 pub(crate) struct Sessions {
     all: Mutex<HashMap<SessionId, Session>>,
+    /// Those that have ended here a short time ago, with that time.
+    ended: Mutex<HashMap<SessionId, Instant>>,
     /// With other replicas, where there may be some.
     shared: Option<Shared>,
 }
@@ -90,8 +94,8 @@ impl Sessions {
             ended.extend(end_oldest(&mut sessions, |_| true));
         }
         let id = id(&cookie);
+        ended.into_iter().for_each(|id| self.note_end(&id, now));
         if let Some(shared) = &self.shared {
-            ended.into_iter().for_each(|id| shared.note(told(id, None, true)));
             shared.note(told(id.clone(), Some((&name, &way)), false));
         }
         sessions.insert(id, Session { name, way, begun: now, used: now, told: now });
@@ -137,7 +141,7 @@ impl Sessions {
         let mut sessions = self.lock();
         sessions.retain(|_, session| session.is_alive(now));
         for one in told {
-            if one.has_ended != 0 {
+            if one.has_ended != 0 || lock(&self.ended).contains_key(&one.id) {
                 sessions.remove(&one.id);
                 continue;
             }
@@ -176,11 +180,18 @@ impl Sessions {
     }
 
     /// Ends a session, at all replicas.
-    pub(crate) fn end(&self, id: &SessionId) {
+    pub(crate) fn end(&self, id: &SessionId, now: Instant) {
+        self.note_end(id, now);
         self.lock().remove(id);
+    }
+
+    fn note_end(&self, id: &SessionId, now: Instant) {
         if let Some(shared) = &self.shared {
             shared.note(told(id.clone(), None, true));
         }
+        let mut ended = lock(&self.ended);
+        ended.retain(|_, at| now.saturating_duration_since(*at) < ON_ITS_WAY);
+        ended.insert(id.clone(), now);
     }
 
     /// Ends a session here. The file of people of another replica may be newer than that of this one.
@@ -189,7 +200,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Session>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.all)
     }
 }
 
@@ -243,7 +254,7 @@ mod tests {
         let (id, session) = sessions.find(&cookie, start).unwrap();
         assert_eq!(session.name, "a");
         assert!(!id.contains(&cookie) && sessions.find(&id, start).is_none());
-        sessions.end(&id);
+        sessions.end(&id, start);
         assert!(sessions.find(&cookie, start).is_none());
 
         let cookie = begin(&sessions, "a", start);
@@ -257,6 +268,25 @@ mod tests {
             assert!(sessions.find(&cookie, now).is_some());
         }
         assert!(sessions.find(&cookie, start + LIFETIME).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_was_on_its_way_does_not_bring_a_session_back() {
+        let sessions = Sessions::default();
+        let start = Instant::now();
+        let cookie = begin(&sessions, "a", start);
+        let (id, _) = sessions.find(&cookie, start).unwrap();
+        let proof = SignedInBy::Oidc(Role::Viewer).written();
+        let name = "a".to_owned();
+        let known = SharedSession { id: id.clone(), name, proof, age: 0, idle: 0, has_ended: 0 };
+        sessions.end(&id, start);
+        sessions.take_over(std::slice::from_ref(&known), start);
+        assert!(sessions.find(&cookie, start).is_none());
+
+        // That of another replica.
+        let other = SharedSession { id: super::id("other"), ..known };
+        sessions.take_over(&[other], start);
+        assert!(sessions.find("other", start).is_some());
     }
 
     #[test]
