@@ -126,7 +126,7 @@ doors: doctor wasm wasm-trap envoy bins prometheus rotel ## 50,000 requests (DOO
 
 # The suites of the ingest about counters, on ClickHouse. Left out: what is only true of files, and the differences that
 # docs/clickhouse.md lists.
-CLICKHOUSE_SUITES := clickhouse:: clickhouse_log:: clickhouse_rest:: clickhouse_told:: clickhouse_alerts:: clickhouse_sessions:: queries:: \
+CLICKHOUSE_SUITES := clickhouse queries:: \
 	counts:: compare:: by_gateway:: latencies:: percentiles:: epochs:: hosts:: uptime:: drift:: patterns:: releases:: consumers::
 CLICKHOUSE_SKIPS := an_answer_by_gateway_begins_where_gateways_are_known an_identity_once_stored_holds_for_any_bytes \
 	attempts_of_a_state_that_did_not_know_them of_the_same_requests_a_part_is_never_above_the_whole \

@@ -116,16 +116,18 @@ enum Format {
 
 /// What was measured on two shared cores with the engine of 26.9 (ADR 37), and two assumptions.
 mod measured {
-    /// Bytes of a row of `requests` without bodies and headers, of a million rows; 43 of them are random IDs of requests and traces.
-    pub(super) const LOG_ROW: u64 = 64;
+    /// Bytes of a row of `requests` without bodies and headers; 37 of them are random IDs of requests, traces and spans.
+    pub(super) const LOG_ROW: u64 = 65;
     /// Assumed: bytes that remain of a hundred bytes of a body.
     pub(super) const BODY_PERCENT: u64 = 50;
     /// Bytes of a row of `minutes`, of 20 million rows of one to six requests each, with the sums of their classes.
-    pub(super) const MINUTE_ROW: u64 = 36;
-    /// Bytes of a row of `half_hours`, of the same.
-    pub(super) const HALF_HOUR_ROW: u64 = 151;
-    /// Bytes of a row of `reported` or `states` (ADR 35: 45 of a table with fewer columns).
-    pub(super) const REPORT_ROW: u64 = 60;
+    pub(super) const MINUTE_ROW: u64 = 46;
+    /// Bytes of a row of `half_hours`, and of one of `days`, of the same.
+    pub(super) const HALF_HOUR_ROW: u64 = 193;
+    pub(super) const DAY_ROW: u64 = 500;
+    /// Bytes of a row of `reported`, and of one of `states`, of two distributions with 120 buckets each.
+    pub(super) const REPORT_ROW: u64 = 315;
+    pub(super) const STATE_ROW: u64 = 471;
     /// Nanoseconds of a core that the ingest takes for a logged request, with files (`make bench-ingest`).
     pub(super) const INGEST_NANOS: u64 = 8_300;
     /// Rows of the log that a core of ClickHouse takes in a second: half of the 209,000 that one thread inserts. Assumed: merges
@@ -309,9 +311,9 @@ impl Plan {
                 "states",
                 counted.saturating_mul(STATES_PER_DAY),
                 REPORT_DAYS,
-                measured::REPORT_ROW,
+                measured::STATE_ROW,
                 1,
-                format!("{} bytes a series, gateway and ten minutes", measured::REPORT_ROW),
+                format!("{} bytes a series, gateway and ten minutes", measured::STATE_ROW),
             ),
             line(
                 "minutes",
@@ -328,6 +330,14 @@ impl Plan {
                 measured::HALF_HOUR_ROW,
                 30,
                 format!("{} bytes a series, gateway and half hour", measured::HALF_HOUR_ROW),
+            ),
+            line(
+                "days",
+                counted,
+                self.keep_half_hours,
+                measured::DAY_ROW,
+                30,
+                format!("{} bytes a series, gateway and day", measured::DAY_ROW),
             ),
         ]
     }

@@ -10,7 +10,7 @@ use super::log::{RECEIVED_AT, Rows, columns as log_columns, put_length, put_text
 use super::log_insert::{insert_bytes, insert_rows};
 use super::report::{bounded as bounded_of, sender_of, stream_of};
 use super::series::{Parts, SeriesRow, id_of};
-use super::totals;
+use super::totals::{self, Gone};
 use crate::clock;
 use crate::model::Values;
 use crate::model::accumulate::minute_of;
@@ -129,7 +129,7 @@ impl ClickHouse {
         self.copy_minutes(contents, &names, &places, &mut copied, &mut progress).await?;
         self.copy_half_hours(contents, &names, &mut copied, &mut progress).await?;
         // Days that were added up before do not have these.
-        self.note_forgetting(true).await?;
+        self.note_forgotten(Gone::Counts).await?;
         self.copy_log(contents, &mut copied, &mut progress).await?;
         copied.damaged = contents.damaged();
         Ok(copied)

@@ -91,8 +91,8 @@ impl ClickHouse {
     }
 }
 
-/// When something was forgotten last, or was begun to be, in Unix milliseconds.
-const FORGOTTEN: &str = "SELECT toUnixTimestamp64Milli(max(at)) FROM forgotten";
+/// When counts were forgotten last, or was begun to be, in Unix milliseconds.
+const FORGOTTEN: &str = "SELECT toUnixTimestamp64Milli(max(at)) FROM forgotten WHERE of_counts";
 
 /// A statement for the time at which a block of each day was closed last, or was opened again, in Unix milliseconds.
 fn changed() -> String {

@@ -7,6 +7,7 @@ use super::close::{all_largest, all_plain, class_sums};
 use super::schema::altered;
 use super::series::{COLUMNS, Parts, Series, SeriesRow, id_of};
 use super::snapshot::Snapshot;
+use super::totals::Gone;
 use super::{ClickHouse, quoted};
 use crate::clock;
 use crate::model::SeriesKey;
@@ -114,7 +115,7 @@ impl ClickHouse {
         if deed == Deed::Count || is_nothing {
             return Ok(forgotten);
         }
-        self.note_forgetting(false).await?;
+        self.note_forgotten(Gone::Begins).await?;
         self.forget_totals(selection, &doomed).await?;
         self.settle(&doomed).await?;
         for table in ["reported", "changes", "ended"] {
@@ -128,7 +129,7 @@ impl ClickHouse {
         // They are added up again.
         self.remove("days", "1").await?;
         self.remove_series(selection, &doomed).await?;
-        self.note_forgetting(true).await?;
+        self.note_forgotten(Gone::Counts).await?;
         self.refresh_series().await?;
         Ok(forgotten)
     }

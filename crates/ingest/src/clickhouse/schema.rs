@@ -220,7 +220,8 @@ CREATE TABLE IF NOT EXISTS blocks (
 const FORGOTTEN: &str = "
 CREATE TABLE IF NOT EXISTS forgotten (
     at DateTime64(3),
-    is_over Bool DEFAULT true           -- false: they are being removed since then
+    is_over Bool DEFAULT true,          -- false: they are being removed since then
+    of_counts Bool DEFAULT true         -- false: they had no counts
 ) ENGINE = MergeTree ORDER BY at";
 
 /// The columns that totals are made of.

@@ -3,6 +3,7 @@
 use super::ClickHouse;
 use super::close::first_minute;
 use super::snapshot::{list, rows_of};
+use super::totals::Gone;
 use crate::error::QueryError;
 use crate::model::{Scope, SeriesKey};
 use crate::patterns::folded;
@@ -293,7 +294,7 @@ impl ClickHouse {
         );
         self.client.query_raw(&expire).execute().await?;
         // Replicas read their series anew.
-        self.note_forgetting(true).await
+        self.note_forgotten(Gone::Series).await
     }
 
     /// Gives series that have expired a row again that were counted meanwhile by a replica which still knew them.

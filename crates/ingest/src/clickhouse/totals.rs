@@ -59,6 +59,17 @@ pub(crate) struct SeriesTotals {
 /// The latest answer, and when its question began.
 pub(super) type Latest = Mutex<Option<(Instant, Arc<ServerTotals>)>>;
 
+/// What is noted in `forgotten`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Counts and series begin to be removed.
+    Begins,
+    /// They are, or older ones were added.
+    Counts,
+    /// Series have gone that had no counts.
+    Series,
+}
+
 /// What must not change while a question is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Row, Deserialize)]
 struct Marks {
@@ -430,9 +441,15 @@ impl ClickHouse {
         self.client.query_raw(&insert).execute().await
     }
 
-    /// Notes that something begins to be forgotten, so that nobody adds up what is half gone, or that it is over.
-    pub(super) async fn note_forgetting(&self, is_over: bool) -> Result<(), Error> {
-        let note = format!("INSERT INTO forgotten (at, is_over) SELECT now64(3), {is_over}");
+    /// Notes that something goes, so that nobody adds up what is half gone, and that replicas read series anew.
+    pub(super) async fn note_forgotten(&self, what: Gone) -> Result<(), Error> {
+        let (is_over, of_counts) = match what {
+            Gone::Begins => (false, true),
+            Gone::Counts => (true, true),
+            Gone::Series => (true, false),
+        };
+        let note =
+            format!("INSERT INTO forgotten (at, is_over, of_counts) SELECT now64(3), {is_over}, {of_counts}");
         self.client.query_raw(&note).execute().await
     }
 
