@@ -4,7 +4,7 @@
 //! closed block, and a day of requests, 200,000 at most. What is more is copied within the server: a closed half hour to all
 //! half hours before, and requests to other days, with times, IDs and objects of their own. The environment names the size:
 //! `REQUESTS` of the log over `DAYS`, `SERIES` that count in each minute of these days, `ROUNDS` of each question. With
-//! `DATABASE=NAME` the database has that name, and what is filled in is used again: only the last two hours are reported anew.
+//! `DATABASE=NAME` the database has that name, and what is filled in is used again: only the last 25 minutes are reported anew.
 //!
 //! `cold` is the first answer after a start of the service; the caches of the server are warm. `engine` is the processor time of
 //! the server, of which several cores may have worked at once.
@@ -34,6 +34,8 @@ use std::time::{Duration, Instant, SystemTime};
 const SENT: u64 = 200_000;
 /// Minutes whose counts are sent, so that a whole half hour of them gets into closed blocks.
 const REPORTED: u64 = 100;
+/// Minutes whose counts are sent to a database that is used again.
+const REPORTED_AGAIN: u64 = 25;
 const HALF_HOUR: u64 = 30;
 const MINUTES_OF_DAY: u64 = DAY / MINUTE;
 
@@ -59,13 +61,15 @@ fn main() {
         fill_log(&service, &engine, (requests, days), now);
     }
     let begun = Instant::now();
-    report(&service, series, now);
-    eprintln!("{series} series × {REPORTED} minutes reported in {:.0?}", begun.elapsed());
+    let minutes = if is_new { REPORTED } else { REPORTED_AGAIN };
+    report(&service, series, minutes, now);
+    eprintln!("{series} series × {minutes} minutes reported in {:.0?}", begun.elapsed());
     if is_new {
         let begun = Instant::now();
         engine.copy_counts(now, days);
         eprintln!("{series} series × {days} days copied in {:.0?}", begun.elapsed());
     }
+    engine.wait_for_blocks(now);
     engine.wait_for_merges();
 
     println!("{requests} requests, {series} series × {days} days\n");
@@ -135,16 +139,16 @@ WHERE rows > 1000 ORDER BY bytes DESC
 FORMAT TSVRaw";
 
 /// Reports the counts of the last minutes, one to six requests of each series in each minute.
-fn report(service: &Service, series: u64, now: u64) {
+fn report(service: &Service, series: u64, minutes: u64, now: u64) {
     let mut random = Random(2);
     let mut all: Vec<Made> = Vec::new();
-    for minute in 0..REPORTED {
+    for minute in 0..minutes {
         for one in 0..series {
             let requests = 1 + random.next() % 6;
             all.extend((0..requests).map(|_| fill::one(&mut random, one)));
         }
-        let time = (now - REPORTED + minute) * MINUTE;
-        let start = (now - REPORTED) * MINUTE - 1;
+        let time = (now - minutes + minute) * MINUTE;
+        let start = (now - minutes) * MINUTE - 1;
         let frame = Frame { start, ..Frame::at(time) }.of(&all);
         service.send("/v1/metrics", Some(("edge-1", now, minute + 1)), &frame).accepted();
     }
@@ -202,6 +206,27 @@ impl Engine {
     fn processor_time(&self) -> Duration {
         let event = "SELECT value FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'";
         Duration::from_micros(self.number(event))
+    }
+
+    /// Waits until the service has closed what is over; a block that was closed soon after its last report is closed again.
+    fn wait_for_blocks(&self, now: u64) {
+        let left = format!(
+            "SELECT count() FROM (
+                 SELECT block, max(received_at) AS received FROM reported WHERE block < {} GROUP BY block
+             ) AS r LEFT JOIN (
+                 SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS closed FROM blocks GROUP BY block
+             ) AS b ON b.block = r.block
+             WHERE NOT is_whole OR closed < received + INTERVAL 30 SECOND",
+            (now - 1) / 10
+        );
+        // Those behind one that was closed again follow it.
+        let behind = "SELECT countIf(last < earlier) FROM (
+            SELECT last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
+            FROM (SELECT block, max(closed_at) AS last FROM blocks GROUP BY block)
+        )";
+        while self.number(&left) + self.number(behind) > 0 {
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     fn wait_for_merges(&self) {
