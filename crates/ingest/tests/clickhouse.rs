@@ -1,5 +1,6 @@
 //! Counters on ClickHouse: several replicas answer what one file answers, whatever happens on the way.
 
+use crate::support::clickhouse::{count, run, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
 use crate::support::{self, Service, database_at};
 use crate::tls::{authority, certify};
@@ -167,6 +168,19 @@ pub(crate) fn deliver(batch: &Batch, replicas: &[Service], chance: &mut Chance, 
     panic!("never acknowledged");
 }
 
+/// Some batches come late, some twice, some long after.
+pub(crate) fn in_disorder<'a>(batches: &'a [Batch], chance: &mut Chance) -> Vec<&'a Batch> {
+    let mut queue: Vec<(u64, &Batch)> = Vec::new();
+    for (place, batch) in (0u64..).zip(batches) {
+        queue.push((place + chance.below(30), batch));
+        if chance.one_in(3) {
+            queue.push((place + chance.below(200), batch));
+        }
+    }
+    queue.sort_by_key(|(place, _)| *place);
+    queue.into_iter().map(|(_, batch)| batch).collect()
+}
+
 pub(crate) fn disturb(server: &ClickHouse, chance: &mut Chance) {
     let fault = match chance.below(6) {
         0 => ClickHouseFault::Refuse(252, "TOO_MANY_PARTS"),
@@ -194,17 +208,9 @@ fn two_replicas_count_what_one_file_counts_whatever_happens() {
 
     let store = database_at(server.url());
     let mut replicas = [Service::on_store(store.clone()), Service::on_store(store)];
-    // Some come late, some twice, some long after.
-    let mut queue: Vec<(u64, &Batch)> = Vec::new();
-    for (place, batch) in (0u64..).zip(&batches) {
-        queue.push((place + chance.below(30), batch));
-        if chance.one_in(3) {
-            queue.push((place + chance.below(200), batch));
-        }
-    }
-    queue.sort_by_key(|(place, _)| *place);
+    let queue = in_disorder(&batches, &mut chance);
     let sent = queue.len();
-    for (number, (_, batch)) in queue.into_iter().enumerate() {
+    for (number, batch) in queue.into_iter().enumerate() {
         if chance.one_in(12) {
             disturb(&server, &mut chance);
         }
@@ -316,29 +322,19 @@ fn old_minutes_go_and_their_half_hours_stay() {
         let body = Frame::at(time).of(made).encode_to_vec();
         assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, sequence), &body).status, 200);
     }
-    let rows = |table: &str| {
-        let (_, database) =
-            store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        let statement = format!("SELECT count() FROM {database}.{table} FINAL WHERE kind = 0");
-        let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
-        answer.body_mut().read_to_string().unwrap().trim().parse::<u64>().unwrap()
-    };
+    let rows = |table: &str| count(&store, &format!("{table} FINAL WHERE kind = 0"));
     // Each start closes what is over, and removes what is old.
     service.restart(|_| ());
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while rows("half_hours") < 2 {
-        assert!(Instant::now() < deadline, "{} half hours", rows("half_hours"));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("half hours are added up", || rows("half_hours") == 2);
     assert_eq!(rows("minutes"), 2);
     let day = Duration::from_secs(86_400);
     service.keep(Retention { minutes: day, ..Retention::default() });
     // What came half a minute ago is closed again, which makes the minutes anew until they are removed again.
-    while rows("minutes") > 1 {
-        assert!(Instant::now() < deadline, "{} minutes", rows("minutes"));
-        std::thread::sleep(Duration::from_secs(3));
+    wait_until("old minutes are removed", || {
         service.restart(|_| ());
-    }
+        std::thread::sleep(Duration::from_secs(3));
+        rows("minutes") == 1
+    });
     assert_eq!(rows("half_hours"), 2);
     let requests =
         |query: &str| service.json(&format!("/api/v1/summary?{query}"))["rows"][0]["requests"].clone();
@@ -361,26 +357,14 @@ fn a_late_report_counts_once_while_blocks_are_closed_again() {
     let requests = |service: &Service| {
         service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"].as_u64().unwrap()
     };
-    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
-    let closed = |since: &str| {
-        let statement =
-            format!("SELECT count() FROM {database}.blocks FINAL WHERE is_closed AND closed_at > {since}");
-        let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
-        answer.body_mut().read_to_string().unwrap().trim().parse::<u64>().unwrap()
-    };
-    let wait_until = |what: &str, holds: &mut dyn FnMut() -> bool| {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while !holds() {
-            assert!(Instant::now() < deadline, "{what}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
+    let closed =
+        |since: &str| count(&store, &format!("blocks FINAL WHERE is_closed AND closed_at > {since}"));
     for (sequence, minute, requests) in [(1, 0, 10), (2, 22, 30), (3, 33, 40)] {
         send(&service, sequence, minute, requests);
     }
     // Each start closes what is over.
     service.restart(|_| ());
-    wait_until("three blocks are closed", &mut || closed("0") == 3);
+    wait_until("three blocks are closed", || closed("0") == 3);
     assert_eq!(requests(&service), 40);
 
     send(&service, 4, 11, 20);
@@ -388,16 +372,14 @@ fn a_late_report_counts_once_while_blocks_are_closed_again() {
     let refused = ClickHouseTarget { kind: "INSERT", containing: third, times: 1_000 };
     server.fault(ClickHouseFault::Refuse(252, "TOO_MANY_PARTS"), &refused).unwrap();
     service.restart(|_| ());
-    wait_until("the block of the late report is closed, too", &mut || closed("0") == 4);
+    wait_until("the block of the late report is closed, too", || closed("0") == 4);
     assert_eq!(requests(&service), 40);
     let by_minute = service.json(&format!("/api/v1/timeseries?{RANGE}&step=60"));
 
     server.clear_faults().unwrap();
-    let before = "now64(3)";
-    let mut answer = ureq::post(server.url()).send(format!("SELECT toString({before})").as_bytes()).unwrap();
-    let before = format!("'{}'", answer.body_mut().read_to_string().unwrap().trim());
+    let before = format!("'{}'", run(&store, "SELECT now64(3)"));
     service.restart(|_| ());
-    wait_until("those behind it are closed again", &mut || {
+    wait_until("those behind it are closed again", || {
         assert_eq!(requests(&service), 40);
         closed(&before) >= 2
     });

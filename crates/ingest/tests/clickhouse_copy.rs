@@ -2,6 +2,7 @@
 
 use crate::clickhouse::{Chance, in_order};
 use crate::clickhouse_log as requests;
+use crate::support::clickhouse::{count, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
 use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::copy::{Copied, CopyError, copy};
@@ -140,22 +141,6 @@ fn of_long_ago() -> Limits {
     Limits { late_report: Duration::from_secs(100 * 366 * 86_400), ..Limits::default() }
 }
 
-fn count(server: &ClickHouse, store: &ClickHouseConfig, what: &str) -> u64 {
-    let address = store.address.to_string();
-    let (_, database) = address.rsplit_once('/').unwrap();
-    let statement = format!("SELECT count() FROM {database}.{what}");
-    let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
-    answer.body_mut().read_to_string().unwrap().trim().parse().unwrap()
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 #[test]
 fn replicas_answer_what_a_copied_directory_answered_and_its_senders_go_on() {
     let Some(mut server) = ClickHouse::start().unwrap() else { return };
@@ -241,7 +226,7 @@ fn replicas_answer_what_a_copied_directory_answered_and_its_senders_go_on() {
     senders[3].report(&mut chance, NOON - 35 * MINUTE, &[&file, &replicas[0]]);
     let last = "blocks WHERE block >= toUnixTimestamp('2026-06-20 12:30:00', 'UTC') / 600";
     replicas[0].restart(|_| ());
-    wait_until("blocks are closed", || count(&server, &store, last) > 0);
+    wait_until("blocks are closed", || count(&store, last) > 0);
     assert_same(&replicas[0], NOON, &answers(&file, NOON), "after closing");
 }
 
@@ -267,7 +252,7 @@ fn a_directory_is_copied_to_a_store_that_is_in_use() {
         }
     }
     replica.restart(|_| ());
-    wait_until("blocks are closed", || count(&server, &store, "blocks") >= 3);
+    wait_until("blocks are closed", || count(&store, "blocks") >= 3);
     file.restart(|data| {
         copied(data, &store, &Limits::default()).unwrap();
     });

@@ -1,6 +1,7 @@
 //! Days that are added up on ClickHouse: the same answers as from half hours and from one file, whatever comes later.
 
 use crate::clickhouse::in_order;
+use crate::support::clickhouse::{count, run, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
 use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
@@ -9,19 +10,6 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const DAY: u64 = 1_440 * MINUTE;
-
-fn ask(server: &ClickHouse, statement: &str) -> String {
-    let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
-    answer.body_mut().read_to_string().unwrap().trim().to_owned()
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 /// Starts again until days are added up, which waits until no block was closed for ten seconds; one that was closed soon after a
 /// report is closed again.
@@ -70,8 +58,7 @@ fn answers(service: &Service) -> Vec<(String, Value)> {
 fn days_that_are_over_are_added_up_and_answer_as_before() {
     let Some(server) = ClickHouse::start().unwrap() else { return };
     let store = database_at(server.url());
-    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
-    let mut replica = Service::on_store(store);
+    let mut replica = Service::on_store(store.clone());
     let file = Service::on_files();
     let send = |replica: &Service, (instance, sequence), at: u64, all: &[Made]| {
         let frame = Frame { start: NOON - DAY, ..Frame::at(at) }.of(all);
@@ -104,18 +91,12 @@ fn days_that_are_over_are_added_up_and_answer_as_before() {
     check("before", &replica);
     // Each start closes what is over, and adds up the days that have not changed just before.
     let marks = || {
-        ask(
-            &server,
-            &format!(
-                "SELECT minute, max(version) FROM {database}.days WHERE kind = 255 GROUP BY minute ORDER BY minute"
-            ),
-        )
+        let marks = "SELECT minute, max(version) FROM days WHERE kind = 255 GROUP BY minute ORDER BY minute";
+        run(&store, marks)
     };
     let is_whole = || {
-        let closed = format!(
-            "SELECT count() FROM (SELECT DISTINCT block FROM {database}.reported WHERE block NOT IN (SELECT block FROM {database}.blocks WHERE is_closed))"
-        );
-        ask(&server, &closed) == "0"
+        let open = "reported WHERE block NOT IN (SELECT block FROM blocks WHERE is_closed)";
+        count(&store, open) == 0
     };
     replica.restart(|_| ());
     wait_until("all blocks are closed", is_whole);
@@ -132,18 +113,14 @@ fn days_that_are_over_are_added_up_and_answer_as_before() {
     send(&replica, ("edge-3", 1), at, late);
     replica.restart(|_| ());
     let block = at / MINUTE / 10;
-    let again = format!(
-        "SELECT count() FROM {database}.blocks WHERE block >= {block} AND closed_at > (SELECT max(received_at) FROM {database}.reported)"
-    );
+    let again =
+        format!("blocks WHERE block >= {block} AND closed_at > (SELECT max(received_at) FROM reported)");
     wait_until("the blocks from the late report on are closed again", || {
-        ask(&server, &again) != "0" && is_whole()
+        count(&store, &again) > 0 && is_whole()
     });
-    wait_until("none of them is open", || {
-        let open = format!(
-            "SELECT count() FROM (SELECT argMax(is_closed, closed_at) AS is_whole FROM {database}.blocks GROUP BY block) WHERE NOT is_whole"
-        );
-        ask(&server, &open) == "0"
-    });
+    let open =
+        "(SELECT argMax(is_closed, closed_at) AS is_whole FROM blocks GROUP BY block) WHERE NOT is_whole";
+    wait_until("none of them is open", || count(&store, open) == 0);
     check("after a late report", &replica);
     assert_eq!(marks(), before);
     // Before the day of the late report all may have stayed as it was.
@@ -163,8 +140,7 @@ fn days_that_are_over_are_added_up_and_answer_as_before() {
     // They are read: without the half hours of the second day there are the same counts.
     let second = (NOON + DAY / 2) / MINUTE;
     let day = format!("minute >= {second} AND minute < {second} + 1440");
-    let remove = format!("ALTER TABLE {database}.half_hours DELETE WHERE {day} SETTINGS mutations_sync = 2");
-    assert_eq!(ask(&server, &remove), "");
+    run(&store, &format!("ALTER TABLE half_hours DELETE WHERE {day} SETTINGS mutations_sync = 2"));
     let range = "from=2026-06-20T00:00:00Z&to=2026-06-25T00:00:00Z";
     let path = format!("/api/v1/summary?group_by=&{range}");
     assert_eq!(replica.json(&path)["rows"], file.json(&path)["rows"]);

@@ -2,6 +2,7 @@
 
 use crate::clickhouse_told::{LOOK, PATIENCE, agree, remove, replica};
 use crate::drift::{DAY, SECOND, kinds, responses, rows};
+use crate::support::clickhouse::count;
 use crate::support::otlp::{Frame, NOON, export_logs, made, record, text};
 use crate::support::{Service, database_at};
 use gatelens_ingest::Limits;
@@ -155,11 +156,7 @@ fn shapes_go_with_their_environment_at_all_replicas() {
             assert_eq!(service.json(path)["rows"], json!([]), "{path}");
         }
     }
-    let (_, database) =
-        store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    let count = format!("SELECT count() FROM {database}.told WHERE kind IN ('shapes', 'drift')");
-    let mut answer = ureq::post(server.url()).send(count.as_bytes()).unwrap();
-    assert_eq!(answer.body_mut().read_to_string().unwrap().trim(), "0");
+    assert_eq!(count(&store, "told WHERE kind IN ('shapes', 'drift')"), 0);
 }
 
 #[test]

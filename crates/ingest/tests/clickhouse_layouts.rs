@@ -4,6 +4,7 @@
 use crate::clickhouse::{Chance, answers, assert_same, traffic};
 use crate::clickhouse_log as requests;
 use crate::spans::{TRACE, export, names, send, span, spans_of};
+use crate::support::clickhouse::database_of;
 use crate::support::{self, Service, database_at};
 use gatelens_ingest::{ClickHouseConfig, Config, Layout, Limits, Server, store_schema};
 use gatelens_testkit::{ClickHouse, ClickHouseOptions};
@@ -45,8 +46,7 @@ fn the_engine_understands_every_statement_of_every_layout() {
 fn a_replica_takes_the_tables_that_the_statements_make() {
     let Some(server) = ClickHouse::start().unwrap() else { return };
     let store = database_at(server.url());
-    let (_, database) =
-        store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let database = database_of(&store);
     for _ in 0..2 {
         for statement in store_schema(&database, &Layout::Single) {
             run(&server, &statement).unwrap();
@@ -64,8 +64,7 @@ fn a_replica_takes_the_tables_that_the_statements_make() {
     // A replica makes the same tables by itself.
     let own = database_at(server.url());
     drop(Service::on_store(own.clone()));
-    let (_, other) =
-        own.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let other = database_of(&own);
     let all = format!(
         "SELECT name, create_table_query FROM system.tables WHERE database = '{other}' ORDER BY name"
     );

@@ -1,5 +1,6 @@
 //! Sessions of several replicas on ClickHouse: signed in at one is signed in at all, and signed out at all.
 
+use crate::support::clickhouse::run;
 use crate::support::{Answer, Service, database_at};
 use gatelens_ingest::{AccessConfig, OidcConfig, Role, user_line};
 use gatelens_testkit::oidc::{CLIENT_ID, CLIENT_SECRET, Provider, SigningKey};
@@ -79,11 +80,7 @@ fn a_session_is_that_of_all_replicas_and_ends_at_all() {
     }
     // The database holds no cookie and no hash of a password.
     let cookie = sign_in(&first);
-    let (_, database) =
-        store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    let statement = format!("SELECT * FROM {database}.sessions");
-    let rows =
-        ureq::post(server.url()).send(statement.as_bytes()).unwrap().body_mut().read_to_string().unwrap();
+    let rows = run(&store, "SELECT * FROM sessions");
     let (_, value) = cookie.split_once('=').unwrap();
     assert!(rows.contains("ada") && !rows.contains(value) && !rows.contains("argon2"), "{rows}");
 

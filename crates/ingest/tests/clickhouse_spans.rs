@@ -1,10 +1,11 @@
 //! Spans of applications at several replicas: all show what any of them took in.
 
 use crate::spans::{TRACE, export, names, send, span, spans_of};
+use crate::support::clickhouse::{run, wait_until};
 use crate::support::otlp::{NOON, export_logs, made, record, text};
 use crate::support::{Service, database_at, noise};
+use gatelens_ingest::Limits;
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
-use gatelens_ingest::{ClickHouseConfig, Limits};
 use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseTarget};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
@@ -12,18 +13,6 @@ use std::time::{Duration, Instant};
 
 const EVER: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Runs a statement in the database of a store.
-fn run(store: &ClickHouseConfig, statement: &str) -> String {
-    let address = store.address.to_string();
-    let (server, database) = address.rsplit_once('/').unwrap();
-    let url = format!("{}/?database={database}", server.strip_prefix("clickhouse+").unwrap());
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut answer = agent.post(&url).send(statement.as_bytes()).unwrap();
-    let text = answer.body_mut().read_to_string().unwrap();
-    assert_eq!(answer.status(), 200, "{text}");
-    text.trim().to_owned()
-}
 
 fn named(id: u8, name: &str) -> Span {
     span(id, 0, name, 2, (id.into(), 100))
@@ -152,11 +141,7 @@ fn spans_go_with_their_environment_and_by_their_age() {
     };
     [(1, 30), (1, 16), (2, 16), (2, 14)].into_iter().for_each(|(stretch, days)| old(stretch, days));
     other.restart(|_| ());
-    let deadline = Instant::now() + PATIENCE;
-    while run(&store, "SELECT groupUniqArray(stretch) FROM spans") != "[2]" {
-        assert!(Instant::now() < deadline, "{}", run(&store, "SELECT stretch, received FROM spans"));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("old stretches go", || run(&store, "SELECT groupUniqArray(stretch) FROM spans") == "[2]");
 }
 
 #[test]

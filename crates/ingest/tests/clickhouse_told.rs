@@ -2,6 +2,7 @@
 
 mod orders;
 
+use crate::support::clickhouse::run;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, export_logs, gauge, made, record, sum, text};
 use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
@@ -230,13 +231,8 @@ fn rows_that_do_not_fit_are_left_out() {
     let Some(server) = ClickHouse::start().unwrap() else { return };
     let store = database_at(server.url());
     let one = replica(&store);
-    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
-    let insert = |rows: &str| {
-        let statement = format!("INSERT INTO {database}.told (kind, name, replica, value) VALUES {rows}");
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut answer = agent.post(server.url()).send(statement.as_bytes()).unwrap();
-        assert_eq!(answer.status(), 200, "{}", answer.body_mut().read_to_string().unwrap());
-    };
+    let insert =
+        |rows: &str| run(&store, &format!("INSERT INTO told (kind, name, replica, value) VALUES {rows}"));
     insert(
         r#"('directory', '["a"]', 'x', '{'), ('directory', 'no JSON', 'x', '{}'), ('directory', '["a"]', 'y', '{"name": 7}'),
            ('consumers', '[1, 2]', 'x', '{}'), ('of a later version', '["a"]', 'x', '{}'),

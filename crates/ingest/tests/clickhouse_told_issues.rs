@@ -2,6 +2,7 @@
 
 use crate::clickhouse_told::{LOOK, PATIENCE, agree, replica};
 use crate::issues::{DAY, HOUR, by, decide, failed, now, rows, state};
+use crate::support::clickhouse::run;
 use crate::support::otlp::{NOON, SECOND, export_logs, text};
 use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
@@ -108,14 +109,6 @@ fn what_is_old_is_removed_from_the_server() {
     let store = database_at(server.url());
     let mut one = replica(&store);
     send(&one, ("edge-1", 1), "1.0", vec![failed(now(), "/a", 500, "")]);
-    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
-    let ask = |statement: String| {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut answer = agent.post(server.url()).send(statement.as_bytes()).unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        assert_eq!(answer.status(), 200, "{text}");
-        text.trim().to_owned()
-    };
     let old = [
         ("issue_values", 31),
         ("issue_examples", 31),
@@ -125,9 +118,10 @@ fn what_is_old_is_removed_from_the_server() {
     ];
     let old = old
         .map(|(kind, days)| format!("('{kind}', '[\"old\"]', 'x', '{{}}', now64(3) - INTERVAL {days} DAY)"));
-    ask(format!("INSERT INTO {database}.told (kind, name, replica, value, at) VALUES {}", old.join(", ")));
+    let insert = format!("INSERT INTO told (kind, name, replica, value, at) VALUES {}", old.join(", "));
+    run(&store, &insert);
     one.restart(|_| ());
-    let left = || ask(format!("SELECT kind FROM {database}.told WHERE replica = 'x' ORDER BY kind"));
+    let left = || run(&store, "SELECT kind FROM told WHERE replica = 'x' ORDER BY kind");
     let deadline = Instant::now() + PATIENCE;
     while left() != "directory\nissue" {
         assert!(Instant::now() < deadline, "{}", left());

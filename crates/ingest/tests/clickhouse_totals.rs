@@ -1,8 +1,9 @@
 //! Totals on ClickHouse: what `/metrics/traffic` gives and remote write sends, whatever ends, is closed again or is removed.
 
-use crate::clickhouse::{Chance, deliver, disturb, traffic_since};
+use crate::clickhouse::{Chance, deliver, disturb, in_disorder, traffic_since};
 use crate::clickhouse_layouts::{CLUSTER, make_shards};
 use crate::remote_write::{fate, store as receiver, to};
+use crate::support::clickhouse::{count, run, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, made};
 use crate::support::{Service, database_at};
 use crate::traffic::{now, samples, text};
@@ -26,6 +27,13 @@ const QUESTIONS: [&str; 5] = [
     "?labels=http_route&consumer=globex",
     "?names=starlette_exporter",
 ];
+
+/// Blocks that are open again or behind such a one, and those that were closed so soon after a report that they are closed again.
+const UNSETTLED: &str = "(
+    SELECT block, is_whole, last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
+    FROM (SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS last FROM blocks GROUP BY block)
+) AS b LEFT JOIN (SELECT block, max(received_at) AS received FROM reported GROUP BY block) AS r ON r.block = b.block
+WHERE NOT is_whole OR last < earlier OR last < received + INTERVAL 30 SECOND";
 
 type Samples = BTreeMap<String, f64>;
 
@@ -72,17 +80,10 @@ fn two_replicas_have_the_totals_of_one_file_and_they_never_fall() {
     }
     let store = database_at(server.url());
     let mut replicas = [Service::on_store(store.clone()), Service::on_store(store)];
-    let mut queue: Vec<(u64, _)> = Vec::new();
-    for (place, batch) in (0u64..).zip(&batches) {
-        queue.push((place + chance.below(30), batch));
-        if chance.one_in(3) {
-            queue.push((place + chance.below(200), batch));
-        }
-    }
-    queue.sort_by_key(|(place, _)| *place);
+    let queue = in_disorder(&batches, &mut chance);
     let sent = queue.len();
     let (mut last, mut scrapes): ([Samples; 2], _) = (Default::default(), 0);
-    for (number, (_, batch)) in queue.into_iter().enumerate() {
+    for (number, batch) in queue.into_iter().enumerate() {
         if chance.one_in(12) {
             disturb(&server, &mut chance);
         }
@@ -140,22 +141,6 @@ fn some(consumer: &'static str) -> Vec<Made> {
     vec![made("/a", 200, 0.1), made("/a", 200, 0.2), made("/b", 503, 0.004), made("/b", 200, 7.0)]
 }
 
-fn rows(server: &ClickHouse, store: &ClickHouseConfig, what: &str) -> u64 {
-    let address = store.address.to_string();
-    let (_, database) = address.rsplit_once('/').unwrap();
-    let statement = format!("SELECT count() FROM {database}.{what}");
-    let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
-    answer.body_mut().read_to_string().unwrap().trim().parse().unwrap()
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 #[test]
 fn what_ended_and_changes_of_long_ago_stay_in_totals() {
     let Some(server) = ClickHouse::start().unwrap() else { return };
@@ -176,6 +161,8 @@ fn what_ended_and_changes_of_long_ago_stay_in_totals() {
     }
     same("before closing", &file, &replicas);
     let watcher = Service::on_store(store.clone());
+    // Until it knows when series were counted, it shows those that are not shown any more.
+    same("a new replica", &file, std::slice::from_ref(&watcher));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watching = scope.spawn(|| never_falls(&watcher, &is_over));
@@ -201,15 +188,15 @@ fn a_stream_that_comes_back_counts_on() {
         edge.report(now - before, &some("acme"), &[&replica]);
     }
     replica.restart(|_| ());
-    wait_until("a stream has ended", || rows(&server, &store, "ended FINAL") > 0);
+    wait_until("a stream has ended", || count(&store, "ended FINAL") > 0);
     back.report(now - 30 * MINUTE, &some("acme"), &[&replica]);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(requests(&replica, "?labels="), 20.0);
     replica.take_late(Duration::from_secs(3600));
-    wait_until("its day is added", || rows(&server, &store, "ended") == 0);
+    wait_until("its day is added", || count(&store, "ended") == 0);
     assert_eq!(requests(&replica, "?labels="), 20.0);
     let last = format!("blocks FINAL WHERE is_closed AND block >= {}", (now - 30 * MINUTE) / MINUTE / 10 - 1);
-    wait_until("its block is closed", || rows(&server, &store, &last) > 0);
+    wait_until("its block is closed", || count(&store, &last) > 0);
     replica.restart(|_| ());
     assert_eq!(requests(&replica, "?labels="), 20.0);
 }
@@ -234,10 +221,10 @@ fn totals_of_tables_that_are_divided_are_those_of_one_file() {
     }
     same("before closing", &file, std::slice::from_ref(&replica));
     replica.restart(|_| ());
-    wait_until("a stream has ended", || rows(&server, &store, "ended FINAL") > 0);
+    wait_until("a stream has ended", || count(&store, "ended FINAL") > 0);
     same("after closing", &file, std::slice::from_ref(&replica));
     replica.take_late(Duration::from_secs(3600));
-    wait_until("days are whole", || rows(&server, &store, "totals WHERE series = 0 AND source = 0") > 0);
+    wait_until("days are whole", || count(&store, "totals WHERE series = 0 AND source = 0") > 0);
     same("after adding up", &file, std::slice::from_ref(&replica));
 }
 
@@ -265,13 +252,15 @@ fn end_and_fold(
     now: u64,
 ) {
     replicas[0].restart(|_| ());
-    wait_until("blocks are closed", || rows(server, store, "blocks FINAL WHERE is_closed") == 4);
-    assert!(rows(server, store, "ended FINAL") > 0, "no stream has ended");
+    wait_until("blocks are closed", || count(store, "blocks FINAL WHERE is_closed") == 4);
+    assert!(count(store, "ended FINAL") > 0, "no stream has ended");
     same("after closing", file, replicas);
     // A late report: blocks are closed again.
     edge.report(now - 5 * DAY + 30 * MINUTE, &some("acme"), &[file, &replicas[1]]);
     replicas[1].restart(|_| ());
     same("after a late report", file, replicas);
+    // Services that take reports for another time than before are not to begin while blocks are closed again.
+    wait_until("no block is to be closed again", || count(store, UNSETTLED) == 0);
 
     // Of what is inserted some is inserted again, or too late.
     for (fault, table) in [
@@ -286,7 +275,7 @@ fn end_and_fold(
         replica.take_late(Duration::from_secs(3600));
     }
     wait_until("old days are in totals", || {
-        rows(server, store, "totals WHERE series = 0 AND source = 0") > 0 && rows(server, store, "ended") == 0
+        count(store, "totals WHERE series = 0 AND source = 0") > 0 && count(store, "ended") == 0
     });
     same("after adding up", file, replicas);
     for minute in [0, 1] {
@@ -423,30 +412,26 @@ fn series_without_counts_are_given_up_and_come_back() {
     // Its block is closed.
     Sender::new("edge", cumulative).report(now - DAY, &some("gone")[..1], &[&replicas[1]]);
     assert_eq!(requests(&replicas[0], "?labels="), 6.0);
-    let (_, database) =
-        store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    let run = |statement: String| drop(ureq::post(server.url()).send(statement.as_bytes()).unwrap());
-    run(format!(
-        "ALTER TABLE {database}.series UPDATE added_at = added_at - INTERVAL 3 DAY WHERE 1 SETTINGS mutations_sync = 2"
-    ));
+    run(
+        &store,
+        "ALTER TABLE series UPDATE added_at = added_at - INTERVAL 3 DAY WHERE 1 SETTINGS mutations_sync = 2",
+    );
     wait_until("the block is closed", || {
         replicas[0].restart(|_| ());
         std::thread::sleep(Duration::from_secs(1));
-        rows(&server, &store, "blocks") > 0
+        count(&store, "blocks") > 0
     });
-    run(format!(
-        "ALTER TABLE {database}.changes DELETE WHERE minute < {} SETTINGS mutations_sync = 2",
-        (now - 50 * DAY) / MINUTE
-    ));
+    let before = (now - 50 * DAY) / MINUTE;
+    run(&store, &format!("ALTER TABLE changes DELETE WHERE minute < {before} SETTINGS mutations_sync = 2"));
     // Two series have no counts now.
     replicas.iter_mut().for_each(|replica| replica.take_late(Duration::from_secs(3600)));
-    wait_until("series expire", || rows(&server, &store, "ended_series") == 2);
+    wait_until("series expire", || count(&store, "ended_series") == 2);
     // An answer is given for two seconds, and a question reads what is known.
     std::thread::sleep(Duration::from_secs(3));
     for replica in &replicas {
         requests(replica, "?labels=");
     }
-    let new_rows = || rows(&server, &store, "series FINAL WHERE added_at > now() - INTERVAL 1 DAY");
+    let new_rows = || count(&store, "series FINAL WHERE added_at > now() - INTERVAL 1 DAY");
     assert_eq!(new_rows(), 0);
     old.report(now, &some("gone"), &[&replicas[0]]);
     assert_eq!(new_rows(), 2);
@@ -461,30 +446,28 @@ fn scrapers_that_come_together_ask_once() {
     let store = database_at(server.url());
     let service = Service::on_store(store.clone());
     Sender::new("edge-1", AggregationTemporality::Cumulative).report(now(), &some("acme"), &[&service]);
-    let address = store.address.to_string();
-    let (_, database) = address.rsplit_once('/').unwrap();
     // Each stream has forty buckets, and has reported in five of the last minutes.
     let maps = "CAST((range(40), arrayMap(x -> toUInt64(x + minute), range(40))), 'Map(Int16, UInt64)') AS duration,
                 duration AS upstream, duration AS gateway,
                 CAST(([5000000, 100000000, 300000000, 0], [10, 20, 30, 40]), 'Map(UInt64, UInt64)') AS by_bound";
     for (table, columns, minutes) in [("states", "last_minute", "0, 1"), ("reported", "minute", "1, 6")] {
         let insert = format!(
-            "INSERT INTO {database}.{table} (block, stream, sender, series, instance, {columns}, requests, duration, upstream, gateway, by_bound)
+            "INSERT INTO {table} (block, stream, sender, series, instance, {columns}, requests, duration, upstream, gateway, by_bound)
              SELECT {}, number, number % 20, cityHash64(intDiv(number, 20)), toString(number % 20), minute + {}, 1000 + minute,
                     {maps}
              FROM numbers({streams}) ARRAY JOIN range({minutes}) AS minute",
             if table == "states" { 0 } else { now() / MINUTE / 10 },
             now() / MINUTE - 10,
         );
-        ureq::post(server.url()).send(insert.as_bytes()).unwrap();
+        run(&store, &insert);
     }
     let series = format!(
-        "INSERT INTO {database}.series (id, service, environment, direction, consumer, method, route, status, grpc_status)
+        "INSERT INTO series (id, service, environment, direction, consumer, method, route, status, grpc_status)
          SELECT cityHash64(number), 'orders', 'prod', 'inbound', 'c', 'GET', concat('/', toString(number)), 200, -1
          FROM numbers({})",
         streams / 20
     );
-    ureq::post(server.url()).send(series.as_bytes()).unwrap();
+    run(&store, &series);
     let asked = || -> usize {
         let statements = server.statements().unwrap();
         statements.iter().filter(|statement| statement.to_string().contains("min_since")).count()

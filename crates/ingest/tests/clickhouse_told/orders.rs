@@ -1,14 +1,14 @@
 //! Orders to forget: given to one replica, carried out by all.
 
-use crate::clickhouse_told::{LOOK, PATIENCE, replica};
+use crate::clickhouse_told::{LOOK, replica};
 use crate::issues::{DAY, by, failed};
+use crate::support::clickhouse::{count, run, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, export_logs, made};
 use crate::support::{Service, database_at};
 use gatelens_ingest::ClickHouseConfig;
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use gatelens_testkit::ClickHouse;
 use std::path::Path;
-use std::time::Instant;
 
 const PATHS: [&str; 4] = [
     "consumers",
@@ -39,22 +39,9 @@ fn shows(service: &Service, text: &str) -> bool {
     paths.any(|path| service.json(&format!("/api/v1/{path}")).to_string().contains(text))
 }
 
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(LOOK);
-    }
-}
-
 /// The number of rows that replicas have told and that meet a condition.
-fn told(server: &ClickHouse, store: &ClickHouseConfig, condition: &str) -> u64 {
-    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
-    let statement = format!("SELECT count() FROM {database}.told WHERE {condition}");
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut answer = agent.post(server.url()).send(statement.as_bytes()).unwrap();
-    let text = answer.body_mut().read_to_string().unwrap();
-    text.trim().parse().unwrap_or_else(|_| panic!("{text}"))
+fn told(store: &ClickHouseConfig, condition: &str) -> u64 {
+    count(store, &format!("told WHERE {condition}"))
 }
 
 const NAMED: &str = "position(name, 'globex') > 0 OR position(value, 'globex') > 0";
@@ -67,26 +54,26 @@ fn what_one_replica_forgets_all_forget() {
     for (number, service) in [&one, &other, &away].into_iter().enumerate() {
         requests(service, number as u64 + 1, "globex");
     }
-    wait("all show it", || [&one, &other, &away].into_iter().all(|service| shows(service, "globex")));
+    wait_until("all show it", || [&one, &other, &away].into_iter().all(|service| shows(service, "globex")));
     let selection = Selection { consumer: Some("globex".to_owned()), ..Selection::default() };
     // One of them is away meanwhile.
     away.restart(|_: &Path| {
         assert_eq!(forget(one.data(), &selection, Deed::Count).unwrap().consumers, 1);
-        assert_eq!(told(&server, &store, "kind = 'forget_order'"), 0, "counting orders nothing");
+        assert_eq!(told(&store, "kind = 'forget_order'"), 0, "counting orders nothing");
         assert_eq!(forget(one.data(), &selection, Deed::Remove).unwrap().consumers, 1);
-        wait("the other one forgets", || !shows(&other, "globex"));
-        assert_eq!(told(&server, &store, "kind = 'forget_order'"), 1, "it waits for the one that is away");
+        wait_until("the other one forgets", || !shows(&other, "globex"));
+        assert_eq!(told(&store, "kind = 'forget_order'"), 1, "it waits for the one that is away");
     });
-    wait("the one that was away forgets", || !shows(&away, "globex"));
-    wait("the order goes", || told(&server, &store, NAMED) == 0);
-    wait("its traces go", || told(&server, &store, "kind IN ('forget_order', 'forget_done')") == 0);
+    wait_until("the one that was away forgets", || !shows(&away, "globex"));
+    wait_until("the order goes", || told(&store, NAMED) == 0);
+    wait_until("its traces go", || told(&store, "kind IN ('forget_order', 'forget_done')") == 0);
     // What comes later is news.
     std::thread::sleep(5 * LOOK);
     requests(&other, 4, "globex");
     requests(&one, 5, "initech");
     let new = replica(&store);
     for service in [&one, &other, &away, &new] {
-        wait("what is new is shown", || shows(service, "globex") && shows(service, "initech"));
+        wait_until("what is new is shown", || shows(service, "globex") && shows(service, "initech"));
     }
 }
 
@@ -96,13 +83,8 @@ fn an_order_that_waits_for_a_replica_that_never_comes_goes_after_a_day() {
     let store = database_at(server.url());
     let one = replica(&store);
     requests(&one, 1, "globex");
-    let database = store.address.to_string().rsplit_once('/').unwrap().1.to_owned();
-    let insert = |rows: &str| {
-        let statement = format!("INSERT INTO {database}.told (kind, name, replica, value, at) VALUES {rows}");
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut answer = agent.post(server.url()).send(statement.as_bytes()).unwrap();
-        assert_eq!(answer.status(), 200, "{}", answer.body_mut().read_to_string().unwrap());
-    };
+    let insert =
+        |rows: &str| run(&store, &format!("INSERT INTO told (kind, name, replica, value, at) VALUES {rows}"));
     insert(
         r#"('replica', '["gone"]', 'gone', '{}', now64(3) - INTERVAL 1 HOUR),
            ('forget_order', '["1"]', '', '{"consumer": "globex"}', now64(3)),
@@ -112,7 +94,7 @@ fn an_order_that_waits_for_a_replica_that_never_comes_goes_after_a_day() {
     );
     // Its counts went by the replica that got the order.
     let is_known = || one.json("/api/v1/consumers").to_string().contains("globex");
-    wait("the orders are carried out", || !is_known());
-    wait("the old ones go", || told(&server, &store, "kind = 'forget_order'") == 2);
-    assert_eq!(told(&server, &store, NAMED), 1);
+    wait_until("the orders are carried out", || !is_known());
+    wait_until("the old ones go", || told(&store, "kind = 'forget_order'") == 2);
+    assert_eq!(told(&store, NAMED), 1);
 }

@@ -1,5 +1,7 @@
 //! A server of one's own on a free port, and a client for it.
 
+pub(crate) mod clickhouse;
+
 use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{
     AccessConfig, ClickHouseConfig, Config, Limits, Network, ProbeConfig, RemoteWriteConfig, Retention,
