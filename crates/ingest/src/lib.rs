@@ -34,6 +34,7 @@ mod sequence;
 mod spans;
 mod stats;
 mod store;
+mod sync;
 pub mod text;
 mod told;
 pub mod upkeep;

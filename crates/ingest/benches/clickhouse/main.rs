@@ -1,7 +1,7 @@
 //! How long the questions of the page take with counters and log on a ClickHouse, and what its rows take: `make bench-clickhouse`.
 //!
-//! Gateways report and log through the service's own write path: the counts of the last two hours, of which the newest are in no
-//! closed block, and a day of requests, 200,000 at most. What is more is copied within the server: a closed half hour to all
+//! Gateways report and log through the service's own write path: the counts of the last hundred minutes, of which the newest are in
+//! no closed block, and a day of requests, 200,000 at most. What is more is copied within the server: a closed half hour to all
 //! half hours before, and requests to other days, with times, IDs and objects of their own. The environment names the size:
 //! `REQUESTS` of the log over `DAYS`, `SERIES` that count in each minute of these days, `ROUNDS` of each question. With
 //! `DATABASE=NAME` the database has that name, and what is filled in is used again: only the last 25 minutes are reported anew.

@@ -5,13 +5,14 @@
 //! ```
 
 use super::Alerts;
-use super::engine::{Note, lock};
+use super::engine::Note;
 use super::file::{Look, Named, Untold};
 use super::lease::{INTERVAL, Lease};
 use crate::auth::random;
 use crate::clickhouse::{AlertRow, ClickHouse};
 use crate::clock;
 use crate::store::StoreError;
+use crate::sync::lock;
 use data_encoding::HEXLOWER;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

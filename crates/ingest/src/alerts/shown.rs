@@ -1,6 +1,6 @@
 //! Alerts as the API and the page show them.
 
-use super::engine::{Note, Origin, fingerprint, lock, view_of};
+use super::engine::{Note, Origin, fingerprint, view_of};
 use super::file::{Delivery, Incident, Past};
 use super::message::Message;
 use super::observe::{Labels, MINUTE, SECOND};
@@ -10,6 +10,7 @@ use super::state::Kind;
 use super::view;
 use super::{Alerts, Severity, StoreError};
 use crate::query::rfc3339;
+use crate::sync::lock;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

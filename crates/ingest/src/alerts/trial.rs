@@ -6,9 +6,10 @@ use super::observe::{DAY, Labels, MINUTE, Observation, SECOND, Sample, of_counts
 use super::rule::{Rule, RuleConfig, RuleError, Side, Source};
 use super::schedule::Maintenance;
 use super::state::{Kind, Reading, Sound, State, news};
-use super::{Alerts, AlertsError, lock};
+use super::{Alerts, AlertsError};
 use crate::error::QueryError;
 use crate::query::{Range, Store, Window, WindowsQuery, rfc3339};
+use crate::sync::lock;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::RangeInclusive;

@@ -1,7 +1,7 @@
 //! Noise through the real store, with a clock that does not wait: a morning in each run of the tests, and a whole week in
 //! `make noisy-week`. An incident is one incident.
 
-use super::engine::{Engine, Setting, lock};
+use super::engine::{Engine, Setting};
 use super::file::{ALERTS_FILE, AlertsFile, Incident, Past};
 use super::observe::{MINUTE, SECOND};
 use super::settings::{AlertsConfig, Settings};
@@ -11,6 +11,7 @@ use crate::model::{
 };
 use crate::query::Files;
 use crate::store::{DataDir, Writers};
+use crate::sync::lock;
 use gatelens_model::sketch::Sketch;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};

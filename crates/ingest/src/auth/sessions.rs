@@ -2,9 +2,10 @@
 //! each knows those of all ([`super::shared`]), and a sign-out at one is final at all within two seconds.
 
 use super::Role;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::token::{TokenHash, random};
 use crate::clickhouse::{SharedSession, ToldSession};
+use crate::sync::lock;
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};

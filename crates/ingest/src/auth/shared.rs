@@ -7,8 +7,9 @@
 use super::sessions::{SessionId, Sessions};
 use crate::clickhouse::{ClickHouse, SharedSession, ToldSession, Wanted};
 use crate::store::StoreError;
+use crate::sync::lock;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, oneshot};
@@ -173,8 +174,4 @@ impl Shared {
             }
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,8 +14,9 @@ use std::time::Duration;
 const MINUTES: u32 = 10;
 /// Minutes of the longer stretches, which have whole blocks.
 pub(super) const HALF_HOUR: u32 = 30;
-/// Blocks of a day, which is a partition.
+/// Blocks of a day, which is a partition, and its minutes.
 pub(super) const BLOCKS_OF_A_DAY: u32 = 144;
+pub(super) const DAY: u32 = BLOCKS_OF_A_DAY * MINUTES;
 /// Seconds after its end that a block is closed, for reports that are on their way.
 const GRACE: i64 = 60;
 /// Time between two looks.
@@ -56,10 +57,19 @@ pub(super) fn first_minute(block: u32) -> u32 {
     block.saturating_mul(MINUTES)
 }
 
+/// Columns with a form for each.
+pub(super) fn forms(
+    (numbers, maps): (&[&str], &[&str]),
+    number: impl Fn(&str) -> String,
+    map: impl Fn(&str) -> String,
+) -> String {
+    let numbers = numbers.iter().map(|name| number(name));
+    numbers.chain(maps.iter().map(|name| map(name))).collect::<Vec<_>>().join(", ")
+}
+
 /// All columns of counts, with a form for each.
 pub(super) fn columns(number: impl Fn(&str) -> String, map: impl Fn(&str) -> String) -> String {
-    let numbers = NUMBERS.iter().map(|name| number(name));
-    numbers.chain(MAPS.iter().map(|name| map(name))).collect::<Vec<_>>().join(", ")
+    forms((&NUMBERS, &MAPS), number, map)
 }
 
 pub(super) fn plain() -> String {

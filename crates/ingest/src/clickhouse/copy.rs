@@ -215,11 +215,6 @@ impl ClickHouse {
         self.blocks_from(base.saturating_add(1), u32::MAX).await
     }
 
-    async fn has_rows(&self, table: &str) -> Result<bool, Error> {
-        let any = format!("SELECT 1 FROM {table} LIMIT 1");
-        Ok(self.client.query_raw(&any).fetch_optional::<u8>().await?.is_some())
-    }
-
     async fn insert_states(
         &self,
         contents: &mut Contents,

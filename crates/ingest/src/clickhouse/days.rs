@@ -1,12 +1,11 @@
 //! Days that are over, added up: of a month a question reads some thirty rows of a series, and not 1,440 half hours.
 //!
 //! Any replica may add up a day, and again. A mark says when the half hours were read that are in it, by the server's clock. It holds
-//! as long as no block of the day was closed since, and nothing was forgotten; rows of another time than that of the mark are not
-//! read.
+//! as long as no block of the day was closed since, and nothing was forgotten. Questions skip rows of another time than that of the
+//! mark.
 
 use super::ClickHouse;
-use super::close::{BLOCKS_OF_A_DAY, first_minute, plain, sums};
-use super::totals::DAY;
+use super::close::{BLOCKS_OF_A_DAY, DAY, block_of, first_minute, plain, sums};
 use crate::store::StoreError;
 use clickhouse::Row;
 use clickhouse::error::Error;
@@ -39,7 +38,7 @@ impl Day {
 impl ClickHouse {
     /// The days within some Unix minutes that are added up, in order.
     pub(super) async fn days_within(&self, (from, to): (u32, u32)) -> Result<Vec<Day>, Error> {
-        let changed = changed();
+        let changed = changed((from, to));
         let days = format!(
             "SELECT minute, version FROM (
                  SELECT minute, max(d.version) AS version FROM days AS d
@@ -58,7 +57,7 @@ impl ClickHouse {
         let known = self.days_within((0, open)).await?;
         let known: HashSet<u32> = known.iter().map(|day| day.minute).collect();
         let now = self.now().await?;
-        let changed = changed();
+        let changed = changed((0, open));
         // What has changed just now would have to be added up again.
         let all = format!(
             "SELECT day FROM (
@@ -94,10 +93,12 @@ impl ClickHouse {
 /// When counts were forgotten last, or was begun to be, in Unix milliseconds.
 const FORGOTTEN: &str = "SELECT toUnixTimestamp64Milli(max(at)) FROM forgotten WHERE of_counts";
 
-/// A statement for the time at which a block of each day was closed last, or was opened again, in Unix milliseconds.
-fn changed() -> String {
+/// A statement for the time at which a block of each day within some Unix minutes was closed last, or was opened again, in Unix
+/// milliseconds.
+fn changed((from, to): (u32, u32)) -> String {
+    let (first, last) = (block_of(from), block_of(to));
     format!(
         "SELECT toUInt32(intDiv(block, {BLOCKS_OF_A_DAY}) * {DAY}) AS day, max(toUnixTimestamp64Milli(closed_at)) AS closed
-         FROM blocks GROUP BY day"
+         FROM blocks AS b WHERE b.block >= {first} AND b.block <= {last} GROUP BY day"
     )
 }

@@ -380,10 +380,7 @@ impl ClickHouse {
             format!("SELECT uniqExact(time, batch, place) AS requests FROM requests WHERE {}", wanted.sql());
         let requests: u64 = self.client.query_raw(&count).fetch_one().await?;
         if deed == Deed::Remove && requests > 0 {
-            let table = altered(&self.client, TABLE).await?;
-            let removing = format!("ALTER TABLE {table} DELETE WHERE {}", wanted.sql());
-            // On all replicas of the table, and not only noted.
-            self.client.query_raw(&removing).with_setting("mutations_sync", "2").execute().await?;
+            self.remove(TABLE, wanted.sql()).await?;
         }
         Ok(requests)
     }

@@ -161,6 +161,12 @@ impl ClickHouse {
         self.client.query_raw("SELECT toUnixTimestamp64Milli(now64(3)) AS now").fetch_one().await
     }
 
+    /// Whether there is a row. The condition is part of `from`.
+    async fn has_rows(&self, from: &str) -> Result<bool, Error> {
+        let any = format!("SELECT toUInt8(1) AS any FROM {from} LIMIT 1");
+        Ok(self.client.query_raw(&any).fetch_optional::<u8>().await?.is_some())
+    }
+
     fn series(&self) -> MutexGuard<'_, Known> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,6 @@
 //! Removing what is older than it is kept, by whole partitions.
 
-use super::close::first_minute;
+use super::close::{self, first_minute};
 use super::schema::altered;
 use super::{ClickHouse, code};
 use crate::retention::{Retention, before};
@@ -10,7 +10,7 @@ use clickhouse::error::Error;
 
 const MINUTE_NANOS: i64 = 60_000_000_000;
 /// Minutes of a partition of `minutes` and `changes`, and of one of `half_hours` and `days`.
-const DAY: i64 = 1_440;
+const DAY: i64 = close::DAY as i64;
 const MONTH: i64 = 30 * DAY;
 /// A partition is not there.
 const NO_SUCH_PARTITION: [u32; 2] = [234, 248];

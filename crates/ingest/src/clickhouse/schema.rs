@@ -239,35 +239,35 @@ macro_rules! of_total {
     };
 }
 
-/// Streams whose states were not carried on, with the last one, until their day is added to the totals.
-const ENDED: &str = concat!(
-    "
-CREATE TABLE IF NOT EXISTS ended (
-    day UInt32,                         -- Unix day of the block that did not carry it on
+/// A table of streams, each with values that it had.
+macro_rules! of_streams {
+    ($name:literal, $day:literal) => {
+        concat!(
+            "
+CREATE TABLE IF NOT EXISTS ",
+            $name,
+            " (
+    day UInt32,                         -- ",
+            $day,
+            "
     stream UInt64,
     series SimpleAggregateFunction(max, UInt64),
     instance SimpleAggregateFunction(any, String),
     ",
-    of_total!(),
-    "
+            of_total!(),
+            "
 ) ENGINE = AggregatingMergeTree
 PARTITION BY day ORDER BY (day, stream)"
-);
+        )
+    };
+}
+
+/// Streams whose states were not carried on, with the last one, until their day is added to the totals.
+const ENDED: &str = of_streams!("ended", "Unix day of the block that did not carry it on");
 
 /// What of a stream's values is in no total of its series: it was forgotten, or is in a total that was copied.
-const BASES: &str = concat!(
-    "
-CREATE TABLE IF NOT EXISTS bases (
-    day UInt32,                         -- Unix day; those of streams that continue are carried to a later one
-    stream UInt64,
-    series SimpleAggregateFunction(max, UInt64),
-    instance SimpleAggregateFunction(any, String),
-    ",
-    of_total!(),
-    "
-) ENGINE = AggregatingMergeTree
-PARTITION BY day ORDER BY (day, stream)"
-);
+const BASES: &str =
+    of_streams!("bases", "Unix day; those of streams that continue are carried to a later one");
 
 /// All that a series counted by changes and by streams that ended, up to the end of a day; and what came at once from elsewhere.
 const TOTALS: &str = concat!(

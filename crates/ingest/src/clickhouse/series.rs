@@ -47,6 +47,8 @@ pub(super) struct Known {
     latest: i64,
     /// How often something was forgotten, so that series may be gone.
     pub(super) forgotten: u64,
+    /// Some have expired. That is noted as something forgotten, so it does not change in between.
+    has_expired: bool,
 }
 
 /// A series and its number.
@@ -99,6 +101,17 @@ impl Known {
 
     pub(super) fn has_instance(&self, name: &str) -> bool {
         self.instances.contains(name)
+    }
+
+    /// Adds those of some series that are new, of which the latest was added at a time in milliseconds.
+    fn add(&mut self, found: Vec<Series>, latest: i64) {
+        let mut taken: HashSet<u64> = self.all.iter().map(|series| series.id).collect();
+        let fresh: Vec<Series> = found.into_iter().filter(|series| taken.insert(series.id)).collect();
+        self.ids.extend(fresh.iter().map(|series| series.id));
+        if !fresh.is_empty() {
+            Arc::make_mut(&mut self.all).extend(fresh);
+        }
+        self.latest = self.latest.max(latest);
     }
 }
 
@@ -230,44 +243,47 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Reads the series that were added since the last look; all, after some were forgotten.
-    pub(super) async fn refresh_series(&self) -> Result<(), Error> {
-        // Before the rows: those that are added meanwhile are found again by the next look.
-        let known = "SELECT assumeNotNull((SELECT count() FROM forgotten)) AS times, toUnixTimestamp64Milli(max(added_at)) AS latest FROM series";
-        let (times, latest) = self.client.query_raw(known).fetch_one::<(u64, i64)>().await?;
-        {
+    /// Reads the series that were added since the last look; all, after some were forgotten. Returns all, and how often something
+    /// was forgotten before.
+    pub(super) async fn refresh_series(&self) -> Result<(Arc<Vec<Series>>, u64), Error> {
+        loop {
+            // Before the rows: those that are added meanwhile are found again by the next look.
+            let state = "SELECT assumeNotNull((SELECT count() FROM forgotten)) AS times, toUnixTimestamp64Milli(max(added_at)) AS latest FROM series";
+            let (times, latest) = self.client.query_raw(state).fetch_one::<(u64, i64)>().await?;
+            let known = {
+                let known = self.series();
+                (known.forgotten == times).then_some((known.latest, known.has_expired))
+            };
+            let is_whole = known.is_none();
+            let (since, has_expired) = match known {
+                Some((latest, has_expired)) => (latest.saturating_sub(MARGIN_SECONDS * 1000), has_expired),
+                None => (0, self.has_rows("ended_series WHERE expired_at > toDateTime64(0, 3)").await?),
+            };
+            let only = match has_expired {
+                true => format!("AND id NOT IN ({EXPIRED})"),
+                false => String::new(),
+            };
+            let mut cursor = self
+                .client
+                .query(&format!(
+                    "SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? {only} ORDER BY added_at, place, id"
+                ))
+                .bind(since)
+                .fetch::<SeriesRow>()?;
+            let mut found = Vec::new();
+            while let Some(row) = cursor.next().await? {
+                found.push(row.into_series());
+            }
             let mut known = self.series();
-            if known.forgotten != times {
-                *known = Known { forgotten: times, ..Known::default() };
+            if known.forgotten != times && is_whole {
+                *known = Known { forgotten: times, has_expired, ..Known::default() };
+            }
+            // Whoever has read all anew meanwhile knows more than these rows.
+            if known.forgotten == times {
+                known.add(found, latest);
+                return Ok((Arc::clone(&known.all), times));
             }
         }
-        let since = self.series().latest.saturating_sub(MARGIN_SECONDS * 1000);
-        let mut cursor = self
-            .client
-            .query(&format!(
-                "SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? AND id NOT IN ({EXPIRED}) ORDER BY added_at, place, id"
-            ))
-            .bind(since)
-            .fetch::<SeriesRow>()?;
-        let mut found = Vec::new();
-        while let Some(row) = cursor.next().await? {
-            found.push(row.into_series());
-        }
-        let mut known = self.series();
-        let places: HashSet<u64> = known.all.iter().map(|series| series.id).collect();
-        let mut fresh: Vec<Series> = Vec::new();
-        let mut taken = places;
-        for series in found {
-            if taken.insert(series.id) {
-                fresh.push(series);
-            }
-        }
-        known.ids.extend(fresh.iter().map(|series| series.id));
-        if !fresh.is_empty() {
-            Arc::make_mut(&mut known.all).extend(fresh);
-        }
-        known.latest = known.latest.max(latest);
-        Ok(())
     }
 
     /// Lets all replicas give up series that have no counts left, of which nothing was heard for at least two days. Their rows stay.

@@ -6,10 +6,9 @@
 //! single stream is made.
 
 use super::ClickHouse;
-use super::close::{Border, HALF_HOUR, MAPS, NUMBERS, changes, first_minute, of_series};
+use super::close::{Border, DAY, HALF_HOUR, MAPS, NUMBERS, changes, first_minute, forms, of_series, plain};
 use super::days::Day;
 use super::series::{Series, kind_of};
-use super::totals::DAY;
 use crate::store::narrow::Without;
 use clickhouse::Row;
 use clickhouse::error::Error;
@@ -20,6 +19,8 @@ use std::sync::Arc;
 /// What the tables hold.
 pub(super) struct Snapshot {
     pub(super) series: Arc<Vec<Series>>,
+    /// How often something was forgotten before.
+    pub(super) forgotten: u64,
     /// The first block that is not closed, and the last one before it that is.
     pub(super) open: u32,
     pub(super) closed: u32,
@@ -55,25 +56,16 @@ pub(super) enum Columns {
 }
 
 impl Columns {
-    fn numbers(self) -> &'static [&'static str] {
+    fn names(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Self::All => &NUMBERS,
-            Self::Requests => &["requests"],
-        }
-    }
-
-    fn maps(self) -> &'static [&'static str] {
-        match self {
-            Self::All => &MAPS,
-            Self::Requests => &[],
+            Self::All => (&NUMBERS, &MAPS),
+            Self::Requests => (&["requests"], &[]),
         }
     }
 
     /// All of them, with a form for each.
     fn each(self, number: impl Fn(&str) -> String, map: impl Fn(&str) -> String) -> String {
-        let (numbers, maps) = (self.numbers().iter(), self.maps().iter());
-        let all: Vec<String> = numbers.map(|name| number(name)).chain(maps.map(|name| map(name))).collect();
-        all.join(", ")
+        forms(self.names(), number, map)
     }
 
     fn plain(self) -> String {
@@ -132,14 +124,10 @@ impl Coded {
 
 impl Snapshot {
     pub(super) async fn of(server: &ClickHouse) -> Result<Self, Error> {
-        server.refresh_series().await?;
-        let series = Arc::clone(&server.series().all);
-        let changes = async {
-            let any = server.client.query_raw("SELECT toUInt8(1) AS any FROM changes LIMIT 1");
-            Ok(any.fetch_optional::<u8>().await?.is_some())
-        };
-        let (Border { open, closed }, has_changes) = tokio::try_join!(server.border(), changes)?;
-        Ok(Self { series, open, closed, has_changes })
+        let (series, forgotten) = server.refresh_series().await?;
+        let (Border { open, closed }, has_changes) =
+            tokio::try_join!(server.border(), server.has_rows("changes"))?;
+        Ok(Self { series, forgotten, open, closed, has_changes })
     }
 
     /// Gives series their codes; `None` where no series has one. Series that differ only in what is left out must have the same
@@ -210,7 +198,7 @@ impl Snapshot {
         columns: Columns,
         instance: &str,
     ) -> Option<String> {
-        let (code, kind, names) = (coded.code("series"), coded.kind, Columns::All.plain());
+        let (code, kind, names) = (coded.code("series"), coded.kind, plain());
         let (only_series, only_classes) = match &coded.only {
             None => Default::default(),
             Some((series, classes)) => {

@@ -108,10 +108,9 @@ impl ClickHouse {
 
     /// Removes rows where there are any: that writes whole parts anew.
     async fn remove_told(&self, condition: &str) -> Result<(), StoreError> {
-        let any = format!("SELECT 1 FROM told WHERE {condition} LIMIT 1");
-        match self.client.query_raw(&any).fetch_optional::<u8>().await? {
-            Some(_) => self.remove("told", condition).await,
-            None => Ok(()),
+        match self.has_rows(&format!("told WHERE {condition}")).await? {
+            true => self.remove("told", condition).await,
+            false => Ok(()),
         }
     }
 

@@ -7,9 +7,10 @@
 //! What must not count of a stream is in `bases`: what was forgotten of it, and what a copied directory has in totals of its own.
 
 use super::ClickHouse;
-use super::close::{BLOCKS_OF_A_DAY, Border};
+use super::close::{BLOCKS_OF_A_DAY, Border, DAY};
 use super::report::{Bounded, Buckets};
 use super::series::{Series, SeriesRow};
+use super::snapshot::{list, rows_of as numbers_of};
 use crate::clock;
 use crate::error::QueryError;
 use crate::model::accumulate::minute_of;
@@ -24,8 +25,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Minutes of a day.
-pub(super) const DAY: u32 = 1_440;
 /// Days beyond those of late reports after which nothing comes to a day any more.
 const MARGIN_DAYS: u32 = 2;
 /// Time for which an answer is given again: two scrapers ask once, and one that changes the replica sees no fall.
@@ -283,12 +282,11 @@ impl ClickHouse {
             }
         }
         // After the counts: whoever finds counts finds their series.
-        self.refresh_series().await?;
+        let (known, _) = self.refresh_series().await?;
         let added = "SELECT id, toUnixTimestamp64Nano(toDateTime64(min(added_at), 9)) AS since FROM (
             SELECT id, added_at FROM series UNION ALL SELECT id, added_at FROM ended_series) GROUP BY id";
         let added = self.client.query_raw(added).fetch_all::<Added>().await?;
         let added: HashMap<u64, i64> = added.into_iter().map(|added| (added.id, added.since)).collect();
-        let known = Arc::clone(&self.series().all);
         let ended = self.ended_series().await?;
         let known =
             known.iter().map(|series| (series, false)).chain(ended.iter().map(|series| (series, true)));
@@ -419,9 +417,9 @@ impl ClickHouse {
 
     /// Adds the totals of series to those of others, as a source of its own. The places of both lists belong together.
     pub(super) async fn move_totals(&self, from: &[u64], to: &[u64], source: u64) -> Result<(), Error> {
-        let (from, to) = (super::snapshot::list(from), super::snapshot::list(to));
+        let (from, to) = (list(from), list(to));
         let folded = self.marks().await?.folded;
-        let wanted = super::snapshot::rows_of(&from);
+        let wanted = numbers_of(&from);
         let added = format!(
             "SELECT toUnixTimestamp64Nano(toDateTime64(min(added_at), 9)) AS since FROM series WHERE id IN ({wanted})"
         );
@@ -429,7 +427,7 @@ impl ClickHouse {
         let rows = self.statement(folded).await?;
         let names = plain();
         let moved = format!(
-            "SELECT transform(series, CAST({from}, 'Array(UInt64)'), CAST({to}, 'Array(UInt64)'), toUInt64(0)) AS series, bounds,
+            "SELECT transform(series, CAST('{from}', 'Array(UInt64)'), CAST('{to}', 'Array(UInt64)'), toUInt64(0)) AS series, bounds,
                     least(since, toInt64({added})) AS since, {names}
              FROM (SELECT * FROM ({rows}) WHERE series IN ({wanted}))"
         );

@@ -135,8 +135,7 @@ impl ClickHouse {
     /// What was counted since the last look, at `now` (Unix nanoseconds). Not for threads of a runtime.
     pub(crate) fn follow(&self, progress: &mut Progress, now: i64) -> Result<News, QueryError> {
         let snapshot = self.wait(Snapshot::of(self))?;
-        let forgotten = self.series().forgotten;
-        let is_other = std::mem::replace(&mut progress.forgotten, forgotten) != forgotten;
+        let is_other = std::mem::replace(&mut progress.forgotten, snapshot.forgotten) != snapshot.forgotten;
         let left = is_other.then(|| {
             progress.last.clear();
             snapshot.series.iter().map(|series| series.key.clone()).collect()

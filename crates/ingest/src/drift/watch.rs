@@ -15,10 +15,11 @@ use crate::store::{
     DataDir, Followed, METRICS_FILE, StoreError, Writers, changed_routes, elsewhere, has_elsewhere,
     inferred_elsewhere, known_routes, load_shapes, newest_body, open_read, told_elsewhere,
 };
+use crate::sync::lock;
 use rusqlite::Connection;
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ impl Watch {
         if samples.is_empty() {
             return Attention::Nothing;
         }
-        match locked(&self.queue).as_ref().map(|queue| queue.try_send(samples)) {
+        match lock(&self.queue).as_ref().map(|queue| queue.try_send(samples)) {
             Some(Ok(())) => Attention::Taken,
             Some(Err(_)) | None => Attention::PassedOver,
         }
@@ -122,16 +123,12 @@ impl Watch {
 
     /// Stores what was read, and reads no more. Blocks.
     pub(crate) fn finish(&self) {
-        *locked(&self.queue) = None;
-        if let Some(thread) = locked(&self.thread).take() {
+        *lock(&self.queue) = None;
+        if let Some(thread) = lock(&self.thread).take() {
             // A thread that panicked has nothing more to store.
             let _ = thread.join();
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Watch {
@@ -290,7 +287,7 @@ impl Watcher {
         })
     }
 
-    /// Gives what other replicas have told the routes under which it is shown, and takes leave of what is old.
+    /// Gives what other replicas have told the routes under which it is shown, and removes what is old.
     fn review_others(&mut self, now: i64) -> Result<(), StoreError> {
         let Some(file) = self.file_beside_others()? else { return Ok(()) };
         let shown = |key: RouteKey| folded(&key, &self.patterns).map(|shown| (key, shown));

@@ -399,7 +399,7 @@ impl Server {
         if let Some(sharing) = sharing
             && let Ok(sharing) = sharing.await
         {
-            // The numbers of bodies that were read are stored before the rest is told.
+            // It stores the numbers of bodies that it has read, before the task tells the rest.
             let watching = Arc::clone(&state);
             let _ = tokio::task::spawn_blocking(move || watching.drift.finish()).await;
             sharing.tell_rest().await;

@@ -17,10 +17,11 @@ use super::schedule::Maintenance;
 use super::state::{Reading, State, Waits};
 use crate::query::Store;
 use crate::store::StoreError;
+use crate::sync::lock;
 use measure::{bounded, dropped_since, epoch_of, measure, worst};
 use settle::settle;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Minutes that are made up for after a pause; what came before is passed over.
 const MAX_MISSED: i64 = 60;
@@ -403,10 +404,6 @@ impl Engine {
         change.commit()?;
         Ok(())
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn waits(rule: &Rule) -> Waits {

@@ -18,7 +18,7 @@ const WAITS_MILLIS: i64 = 86_400_000;
 /// Time since it was last noted after which a replica does not run.
 const RUNS: &str = "INTERVAL 3 MINUTE";
 
-/// What is to be forgotten.
+/// What replicas must forget.
 pub(crate) struct Order {
     pub(crate) id: String,
     pub(crate) selection: Selection,
@@ -34,7 +34,8 @@ impl ClickHouse {
     /// Orders all replicas to forget something.
     pub(crate) async fn order(&self, selection: &Selection) -> Result<(), Error> {
         let mut bytes = [0; 8];
-        let random = SystemRandom::new().fill(&mut bytes).map_err(|_| "there are no random numbers".into());
+        let random =
+            SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no random numbers".into());
         random.map_err(Error::Other)?;
         let value = serde_json::to_string(selection).map_err(|error| Error::Other(error.into()))?;
         self.tell("", &[row(ORDER, &data_encoding::HEXLOWER.encode(&bytes), value)]).await

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use crate::told::{Fields, Pace, Unmerged};
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params, params};
 
-/// Hours of a row that is told.
+/// Hours that one row of a replica has.
 pub(crate) const DAY: i64 = 24;
 
 /// The tables of parts. What goes from the totals goes from the parts.
@@ -393,7 +393,7 @@ pub(crate) fn merge_decision(file: &Connection, told: &Fields) -> Result<(), Unm
         put.raw_bind_parameter(index, regressed_at)?;
     }
     put.raw_execute()?;
-    // What this replica alone has found is told.
+    // The others do not know what this replica alone has found.
     if own.is_some_and(|own| others.is_none_or(|others| own < others)) {
         file.prepare_cached(
             "INSERT OR IGNORE INTO untold (kind, key, pace) VALUES ('issue_decisions', json_array(?), ?)",

@@ -7,7 +7,7 @@ use crate::told::{Column, Kind, Merge, Pace, Watch};
 const ISSUE: Column = Column::text("issue");
 const ENVIRONMENT: Column = Column::text("environment");
 
-/// Own parts only: those of others are told by them.
+/// Own parts only: each replica tells its own.
 const OWN: &str = "own.replica = (SELECT replica FROM me)";
 
 pub(crate) const ISSUES: Kind = Kind {
