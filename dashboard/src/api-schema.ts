@@ -850,6 +850,15 @@ export interface components {
             };
             senders: components["schemas"]["SenderNotTaken"][];
             scrub: components["schemas"]["ScrubState"];
+            database?: components["schemas"]["Database"];
+        };
+        Database: {
+            name: string;
+            bytes?: {
+                counters: number;
+                requests: number;
+                spans: number;
+            };
         };
         SenderNotTaken: {
             token?: string;

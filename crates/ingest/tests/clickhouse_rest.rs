@@ -1,12 +1,14 @@
 //! Counters on ClickHouse beside the questions for sums: what replicas compute of them, what they keep, and forgetting.
 
+use crate::support::clickhouse::{database_of, run, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
 use crate::support::{Service, database_at};
 use gatelens_ingest::upkeep::forget::{Deed, Forgotten, Selection, forget};
 use gatelens_ingest::{Limits, query_offline};
-use gatelens_testkit::ClickHouse;
 use gatelens_testkit::wait::eventually;
+use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseTarget};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use prost::Message;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -187,6 +189,29 @@ fn health_is_that_of_the_store() {
     assert!(answer.text().contains("ClickHouse"), "{}", answer.text());
     server.open().unwrap();
     eventually("good health", || Ok(Some(()).filter(|()| service.get("/healthz").status == 200))).unwrap();
+}
+
+#[test]
+fn the_size_is_that_of_the_database() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let service = Service::on_store(store.clone());
+    let database = || service.json("/api/v1/storage")["database"].clone();
+    assert_eq!(database()["name"], database_of(&store));
+    assert_eq!((&database()["bytes"]["requests"], &database()["bytes"]["spans"]), (&json!(0), &json!(0)));
+    let body = Frame::at(NOON).of(&[made("/a", 200, 0.1)]).encode_to_vec();
+    assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, 1), &body).status, 200);
+    let of_tables = |condition: &str| -> u64 {
+        let sum = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()";
+        run(&store, &format!("{sum} AND {condition}")).parse().unwrap()
+    };
+    assert!(of_tables("table = 'reported'") > 0);
+    let is_all = || database()["bytes"]["counters"] == of_tables("table NOT IN ('requests', 'spans')");
+    wait_until("tables that change meanwhile have the size that is given", is_all);
+    let refused = ClickHouseTarget { kind: "SELECT", containing: "system.parts".to_owned(), times: 1 };
+    server.fault(ClickHouseFault::Refuse(497, "ACCESS_DENIED"), &refused).unwrap();
+    assert_eq!(database(), json!({"name": database_of(&store)}));
+    assert!(Service::on_files().json("/api/v1/storage").get("database").is_none());
 }
 
 /// The answers to questions of all kinds, so that sums of classes of series are asked for, too.

@@ -1,4 +1,4 @@
-// What the ingest keeps on disk: its size and limit, what was removed or rejected, and damage.
+// What the ingest keeps on disk, in its files or in a database: its size and limit, what was removed or rejected, and damage.
 
 import type { ReactNode } from 'react';
 import type { RemovedData, SenderNotTaken, Storage } from '../api';
@@ -63,11 +63,20 @@ export function StorageCard({ refreshTick, onRetry }: { refreshTick: number; onR
       {storage && (
         <>
           <dl className={styles.facts}>
-            <Fact label="Data">
+            {storage.database && (
+              <Fact label="ClickHouse">
+                {storage.database.bytes ? bytes(sum(storage.database.bytes)) : 'size unknown'}
+                <small>
+                  {storage.database.bytes && `${bytes(storage.database.bytes.requests)} log, ${bytes(storage.database.bytes.counters)} counts, `}
+                  database {storage.database.name}
+                </small>
+              </Fact>
+            )}
+            <Fact label={storage.database ? 'Files of this replica' : 'Data'}>
               {bytes(total(storage))}
               {storage.limit_bytes !== null && ` of ${bytes(storage.limit_bytes)}, ${percent(total(storage) / storage.limit_bytes)}`}
               <small>
-                {bytes(storage.bytes.requests)} log, {bytes(storage.bytes.counters)} counts
+                {storage.database ? 'without log and counts' : `${bytes(storage.bytes.requests)} log, ${bytes(storage.bytes.counters)} counts`}
                 {storage.bytes.set_aside > 0 && `, and ${bytes(storage.bytes.set_aside)} set aside`}
               </small>
             </Fact>

@@ -122,6 +122,15 @@ describe('gateways', { concurrency: 2 }, () => {
     assert.equal(await card.getByRole('heading', { level: 3 }).count(), 0, 'nothing was removed, rejected or damaged');
   });
 
+  for (const [bytes, size] of [[{ counters: 2_000_000_000, requests: 5_600_000_000, spans: 400_000_000 }, '8 GB5.6 GB log, 2 GB counts, database gatelens'], [undefined, 'size unknowndatabase gatelens']]) {
+    check(`stand above the size of a database, ${size}`, { path: '/gateways', prepare: (mock) => (mock.storage = { database: { name: 'gatelens', bytes } }) }, async (page) => {
+      const card = page.getByRole('region', { name: 'Storage' });
+      await card.getByText('Last scrub').waitFor();
+      const facts = await card.locator('dl > div').evaluateAll((all) => all.map((each) => each.textContent));
+      assert.deepEqual(facts.slice(0, 2), [`ClickHouse${size}`, 'Files of this replica4.22 GBwithout log and counts']);
+    });
+  }
+
   for (const [name, look] of Object.entries(LOOKS)) {
     check(`stand above what was removed, rejected and damaged, ${name}`, { path: '/gateways', prepare: troubled, ...look }, async (page) => {
       const card = page.getByRole('region', { name: 'Storage' });

@@ -24,6 +24,7 @@ mod report;
 mod schema;
 mod series;
 mod session_rows;
+mod sizes;
 mod snapshot;
 mod spans;
 mod tls;
@@ -42,6 +43,7 @@ pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use replicas::PRESENT;
 pub(crate) use report::Admits;
 pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
+pub(crate) use sizes::Database;
 pub(crate) use told::{Place, Told};
 pub(crate) use totals::{SeriesTotals, ServerTotals};
 pub(crate) use watched::{News, Progress};
@@ -86,6 +88,7 @@ pub struct ClickHouseConfig {
 /// A database of ClickHouse.
 pub(crate) struct ClickHouse {
     client: Client,
+    database: String,
     /// Where questions, which wait for their answers, run.
     runtime: Handle,
     patterns: Arc<KnownPatterns>,
@@ -138,6 +141,7 @@ impl ClickHouse {
             inserts: Inserts::start(&client),
             spans: SpanInserts::start(&client, limits.spans_bytes),
             client,
+            database: database.clone(),
             runtime: Handle::current(),
             patterns,
             max_series: limits.series,

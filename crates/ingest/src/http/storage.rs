@@ -2,6 +2,7 @@
 //! whom, and the damage that was found.
 
 use super::State;
+use crate::clickhouse::Database;
 use crate::error::json;
 use crate::query::params::none;
 use crate::stats::NotTaken;
@@ -31,6 +32,9 @@ struct Storage {
     /// Senders of whom something was rejected or refused since the start, those with most first.
     senders: Vec<NotTaken>,
     scrub: Scrubs,
+    /// What has the counters, the log and the spans for all replicas. Absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<Database>,
 }
 
 /// The reading of all files, and what it has found.
@@ -74,6 +78,10 @@ pub(super) async fn storage(
     let Known { pieces: damaged, latest } = state.data.quarantine().known();
     let scrub = state.data.scrub();
     let scrub = Scrubs { running: scrub.progress(), last: scrub.last(), damaged, latest };
+    let database = match &state.server {
+        Some(server) => Some(server.sizes().await),
+        None => None,
+    };
     let storage = Storage {
         bytes: state.data.sizes().into_iter().collect(),
         limit_bytes: state.max_disk,
@@ -82,6 +90,7 @@ pub(super) async fn storage(
         rejected: state.stats.rejections().into_iter().collect(),
         senders: state.stats.not_taken(),
         scrub,
+        database,
     };
     json(StatusCode::OK, &storage)
 }
