@@ -4,10 +4,12 @@
 //! The states of streams go first. From then on, a report of a sender adds to what the directory has counted, whichever block
 //! it falls into.
 
+mod rows;
+
 use super::ClickHouse;
-use super::close::{self, UNKNOWN_SERIES, all_plain, block_of, first_minute, plain};
+use super::close::{self, UNKNOWN_SERIES, all_plain, block_of, first_minute};
 use super::log::{RECEIVED_AT, Rows, columns as log_columns, put_length, put_text};
-use super::log_insert::{insert_bytes, insert_rows};
+use super::log_insert::insert_rows;
 use super::report::{bounded as bounded_of, sender_of, stream_of};
 use super::series::{Parts, SeriesRow, id_of};
 use super::totals::{self, Gone};
@@ -18,11 +20,12 @@ use crate::store::contents::{Contents, StoredCounts, StoredSeries, StoredTotals,
 use crate::store::totals::Total;
 use crate::store::{StoreError, day_of};
 use clickhouse::error::Error;
+use rows::{
+    Buffer, Key, bounded, put_counts, put_key, put_map, put_numbers, put_total, sizes_of, version_of,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Bytes of rows after which they are inserted.
-const MAX_BYTES: usize = 16 << 20;
 /// Series that are inserted together.
 const MAX_SERIES: usize = 50_000;
 const HALF_HOUR: i64 = close::HALF_HOUR as i64;
@@ -57,51 +60,12 @@ struct Names {
     instances: HashMap<i64, String>,
 }
 
-/// Unix minute, series and instance.
-type Key<'a> = (u32, u64, &'a str);
-
 /// The place of counts on the server.
 struct Places {
     /// The number of the directory.
     directory: u64,
     /// Counts since this Unix minute are changes, because its block is not closed yet.
     open_since: u32,
-}
-
-/// Rows that wait to be inserted.
-struct Buffer<'a> {
-    server: &'a ClickHouse,
-    statement: String,
-    rows: Vec<u8>,
-    bytes: u64,
-}
-
-impl<'a> Buffer<'a> {
-    fn new(server: &'a ClickHouse, table: &str, keys: &str) -> Self {
-        Self::of(server, (table, keys), &plain())
-    }
-
-    fn of(server: &'a ClickHouse, (table, keys): (&str, &str), counts: &str) -> Self {
-        let statement = format!("INSERT INTO {table} ({keys}, {counts}) FORMAT RowBinary");
-        Self { server, statement, rows: Vec::new(), bytes: 0 }
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= MAX_BYTES
-    }
-
-    async fn insert(&mut self) -> Result<(), StoreError> {
-        if self.rows.is_empty() {
-            return Ok(());
-        }
-        let rows = std::mem::take(&mut self.rows);
-        self.bytes += rows.len() as u64;
-        let mut token = Parts::default();
-        token.text(&self.statement);
-        token.bytes(&rows);
-        let token = format!("{:016x}", token.hash());
-        Ok(insert_bytes(&self.server.client, &self.statement, &[rows], &token).await?)
-    }
 }
 
 impl ClickHouse {
@@ -456,80 +420,6 @@ fn number_of_copy(directory: u64) -> u64 {
     parts.text("copied");
     parts.number(directory);
     parts.hash()
-}
-
-/// The version that a block gives counts before which there were none.
-fn version_of(values: &Values) -> u64 {
-    numbers_of(values).into_iter().fold(0, u64::wrapping_add)
-}
-
-/// In the order of [`NUMBERS`](super::close::NUMBERS).
-fn numbers_of(values: &Values) -> [u64; 10] {
-    let [duration, upstream, gateway] =
-        [&values.duration, &values.upstream, &values.gateway].map(|timing| &timing.sketch);
-    [
-        values.duration.count,
-        values.request_bytes.sum,
-        values.response_bytes.sum,
-        values.attempts.sum,
-        duration.zeros,
-        duration.sum_ns,
-        upstream.zeros,
-        upstream.sum_ns,
-        gateway.zeros,
-        gateway.sum_ns,
-    ]
-}
-
-fn bounded(minute: i64) -> u32 {
-    minute.clamp(1, u32::MAX.into()) as u32
-}
-
-fn put_key(out: &mut Vec<u8>, (minute, series, instance): Key<'_>) {
-    out.extend_from_slice(&minute.to_le_bytes());
-    put_numbers(out, [series]);
-    put_text(out, instance.as_bytes());
-}
-
-fn put_numbers<const N: usize>(out: &mut Vec<u8>, numbers: [u64; N]) {
-    numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
-}
-
-/// The columns of counts.
-fn put_counts(out: &mut Vec<u8>, values: &Values) {
-    put_numbers(out, numbers_of(values));
-    for timing in [&values.duration, &values.upstream, &values.gateway] {
-        put_buckets(out, timing.sketch.buckets());
-    }
-}
-
-fn put_buckets(out: &mut Vec<u8>, buckets: &[(i16, u64)]) {
-    put_length(out, buckets.len());
-    for (bucket, count) in buckets {
-        out.extend_from_slice(&bucket.to_le_bytes());
-        out.extend_from_slice(&count.to_le_bytes());
-    }
-}
-
-fn put_map(out: &mut Vec<u8>, map: &[(u64, u64)]) {
-    put_length(out, map.len());
-    map.iter().for_each(|(key, count)| put_numbers(out, [*key, *count]));
-}
-
-/// The numbers of sizes.
-fn sizes_of(values: &Values) -> [u64; 2] {
-    [values.request_bytes.count, values.response_bytes.count]
-}
-
-/// The columns of [`totals::plain`].
-fn put_total(out: &mut Vec<u8>, total: &Total) {
-    let Total { count, sketch, sum_ns, by_bound, request_bytes, response_bytes, .. } = total;
-    let sizes = [request_bytes.sum, response_bytes.sum, request_bytes.count, response_bytes.count];
-    put_numbers(out, [*count, sketch.zeros]);
-    put_numbers(out, sizes);
-    out.extend_from_slice(&sum_ns.to_le_bytes());
-    put_buckets(out, sketch.buckets());
-    put_map(out, &bounded_of(by_bound));
 }
 
 /// Names the day of a Unix minute, if it is another than before.
