@@ -86,6 +86,9 @@ pub struct Limits {
     pub spans_bytes: u64,
     /// Age of a report beyond which a store on ClickHouse counts it in the present, because what it would change is closed.
     pub late_report: Duration,
+    /// Requests in the time of a question for the slowest ones from which on a store on ClickHouse first looks for those that took
+    /// longer than some seconds.
+    pub long_log: u64,
     /// Time between two looks at what this replica has to tell others, and what they have told.
     pub tell_interval: Duration,
     /// Queries answered at a time; further ones wait.
@@ -191,6 +194,7 @@ impl Default for Limits {
             known_after: Duration::from_secs(24 * 3600),
             drift_interval: Duration::from_secs(60),
             late_report: Duration::from_secs(24 * 3600),
+            long_log: 4_000_000,
             tell_interval: Duration::from_secs(2),
             spans_bytes: 256 << 20,
             readers: 4,

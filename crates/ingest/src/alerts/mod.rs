@@ -5,7 +5,7 @@
 //! job, when due    ─▶ deliver ─▶ receivers                 ▲ rules and receivers of the page
 //! ```
 //!
-//! Of several replicas one evaluates and sends ([`lease`]); all share the rows of `alerts.db` ([`share`]).
+//! Of several replicas one evaluates and sends (`lease`); all share the rows of `alerts.db` (`share`).
 
 mod attempts;
 mod deliver;

@@ -53,12 +53,13 @@ const OF_MANY_VALUES: [&str; 11] = [
     "response_body",
 ];
 
-/// Indices by which blocks without a rare value are passed over.
-const INDICES: [(&str, &str); 5] = [
+/// Indices by which blocks without a rare value, or without slow requests, are passed over.
+const INDICES: [(&str, &str); 6] = [
     ("by_consumer", "consumer TYPE bloom_filter(0.01) GRANULARITY 1"),
     ("by_request_id", "request_id TYPE bloom_filter(0.01) GRANULARITY 1"),
     ("by_trace_id", "trace_id TYPE bloom_filter(0.01) GRANULARITY 1"),
     ("by_client_address", "client_address TYPE bloom_filter(0.01) GRANULARITY 1"),
+    ("by_duration", "duration_ns TYPE minmax GRANULARITY 1"),
     ("by_path", "path TYPE tokenbf_v1(16384, 4, 0) GRANULARITY 1"),
 ];
 

@@ -5,7 +5,7 @@ use super::{ClickHouse, Condition};
 use crate::error::QueryError;
 use crate::query::Range;
 use clickhouse::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What requests are sorted by; where that is the same, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +46,35 @@ const KEY: &str = "time DESC, batch DESC, place DESC";
 const RANK: &str =
     "if(duration_ns IS NULL, toInt64(-1), toInt64(least(assumeNotNull(duration_ns), 9223372036854775807)))";
 
+/// Nanoseconds that the slowest requests have taken longer than, in the order in which they are tried: blocks without such a request
+/// are passed over.
+const SLOW: [i64; 7] = [
+    64_000_000_000,
+    32_000_000_000,
+    16_000_000_000,
+    8_000_000_000,
+    4_000_000_000,
+    2_000_000_000,
+    1_000_000_000,
+];
+/// Time that such a look takes at most where another one is worth it.
+const SHORT_LOOK: Duration = Duration::from_millis(100);
+
 impl LogQuestion<'_> {
-    fn statement(&self) -> String {
+    /// The conditions on the time.
+    fn times(&self) -> Vec<String> {
         let Range { from, to } = self.range;
-        let mut all = vec![self.condition.sql().to_owned()];
-        let mut range = Vec::new();
         // The type of the column ends where 64 bits do.
-        if from > i64::MIN {
-            range.push(format!("time >= {}", moment(from)));
-        }
-        if to < i64::MAX {
-            range.push(format!("time < {}", moment(to)));
-        }
+        let from = (from > i64::MIN).then(|| format!("time >= {}", moment(from)));
+        let to = (to < i64::MAX).then(|| format!("time < {}", moment(to)));
+        from.into_iter().chain(to).collect()
+    }
+
+    /// Of requests that took longer than some nanoseconds, or of all.
+    fn statement(&self, longer: Option<i64>) -> String {
+        let mut all = vec![self.condition.sql().to_owned()];
+        all.extend(longer.map(|nanos| format!("duration_ns > {nanos}")));
+        let mut range = self.times();
         let columns = columns();
         let rows = self.rows;
         match self.order {
@@ -81,7 +98,7 @@ impl LogQuestion<'_> {
                         "({RANK}, time, batch, place) < (toInt64({rank}), {time}, toUInt64({batch}), toUInt32({place}))"
                     ));
                 }
-                let range = if range.is_empty() { "1".to_owned() } else { range.join(" AND ") };
+                let range = all_of(&range);
                 let condition = all.join(" AND ");
                 // The slowest are found by few columns; only theirs are read as a whole.
                 format!(
@@ -97,6 +114,10 @@ impl LogQuestion<'_> {
     }
 }
 
+fn all_of(conditions: &[String]) -> String {
+    if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") }
+}
+
 impl ClickHouse {
     /// The next requests of the log, and whether they are the last. One that was inserted twice may be there twice, side by
     /// side. Not for threads of a runtime.
@@ -107,9 +128,29 @@ impl ClickHouse {
     async fn read_log(&self, question: &LogQuestion<'_>) -> Result<(Vec<Logged>, bool), Error> {
         let seconds = question.timeout.as_secs_f64().to_string();
         let settings = [("max_execution_time", seconds.as_str())];
-        let (rows, is_whole) = self.fetch_rows(&question.statement(), &settings, question.bytes).await?;
+        if question.order == LogOrder::Duration && self.is_long(question).await? {
+            let after = question.after.map_or(i64::MAX, |place| place.rank);
+            for longer in SLOW.into_iter().filter(|longer| *longer < after) {
+                let begun = Instant::now();
+                let statement = question.statement(Some(longer));
+                let (rows, is_whole) = self.fetch_rows(&statement, &settings, question.bytes).await?;
+                if !is_whole || rows.len() >= question.rows {
+                    return Ok((rows, false));
+                }
+                if begun.elapsed() > SHORT_LOOK {
+                    break;
+                }
+            }
+        }
+        let (rows, is_whole) = self.fetch_rows(&question.statement(None), &settings, question.bytes).await?;
         let is_last = is_whole && rows.len() < question.rows;
         Ok((rows, is_last))
+    }
+
+    /// Whether there are so many requests in the time that to look for slow ones first is faster than to read the durations of all.
+    async fn is_long(&self, question: &LogQuestion<'_>) -> Result<bool, Error> {
+        let count = format!("SELECT count() FROM requests WHERE {}", all_of(&question.times()));
+        Ok(self.client.query_raw(&count).fetch_one::<u64>().await? >= self.long_log)
     }
 
     /// The rows of a statement, until they have so many bytes; and whether those are all.

@@ -96,6 +96,8 @@ pub(crate) struct ClickHouse {
     max_series: usize,
     /// Minutes after which a report belongs into the present.
     late_minutes: u32,
+    /// Requests in a stretch of the log of which the slowest are looked for first.
+    long_log: u64,
     query_timeout: Duration,
     series: Mutex<Known>,
     latest_totals: totals::Latest,
@@ -147,6 +149,7 @@ impl ClickHouse {
             max_series: limits.series,
             query_timeout: limits.query_timeout,
             late_minutes: u32::try_from(limits.late_report.as_secs() / 60).unwrap_or(u32::MAX),
+            long_log: limits.long_log,
             series: Mutex::default(),
             latest_totals: Mutex::default(),
         };

@@ -38,7 +38,7 @@ pub(crate) struct SeriesKey {
     pub(crate) consumer: Arc<str>,
     pub(crate) method: Arc<str>,
     pub(crate) route: Arc<str>,
-    /// Who configured the route: `template`, `route_name` or [`SENDER`]; empty for an inferred one.
+    /// Who configured the route: `template`, `route_name` or [`SENDER`](super::SENDER); empty for an inferred one.
     pub(crate) route_source: Arc<str>,
     /// The host that clients asked for; empty where the sender does not tell hosts apart.
     pub(crate) host: Arc<str>,

@@ -128,7 +128,8 @@ impl Service {
 
     /// A replica that keeps its counters in a database of its own, or in that of another one.
     pub(crate) fn on_store(store: ClickHouseConfig) -> Self {
-        Self::kept_in(Some(store), Limits::default())
+        // The log of a test is short.
+        Self::kept_in(Some(store), Limits { long_log: 0, ..Limits::default() })
     }
 
     /// The same with limits of its own.
