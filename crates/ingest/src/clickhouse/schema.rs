@@ -86,6 +86,8 @@ CREATE TABLE IF NOT EXISTS reported (
     request_sizes SimpleAggregateFunction(max, UInt64),
     response_sizes SimpleAggregateFunction(max, UInt64),
     by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64)), -- durations up to a bound in nanoseconds and above the one before; 0: above all
+    total SimpleAggregateFunction(max, UInt64) DEFAULT requests + request_bytes + response_bytes + attempts + duration_zeros + duration_ns
+        + upstream_zeros + upstream_ns + gateway_zeros + gateway_ns CODEC(T64, ZSTD(1)), -- it grows with each report
     received_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3)
 ) ENGINE = AggregatingMergeTree
 PARTITION BY intDiv(block, 144) ORDER BY (block, stream, minute)";
@@ -114,7 +116,9 @@ CREATE TABLE IF NOT EXISTS states (
     gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
     request_sizes SimpleAggregateFunction(max, UInt64),
     response_sizes SimpleAggregateFunction(max, UInt64),
-    by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64))
+    by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64)),
+    total SimpleAggregateFunction(max, UInt64) DEFAULT requests + request_bytes + response_bytes + attempts + duration_zeros + duration_ns
+        + upstream_zeros + upstream_ns + gateway_zeros + gateway_ns CODEC(T64, ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY intDiv(block, 144) ORDER BY (block, stream)";
 
