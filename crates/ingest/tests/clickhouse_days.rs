@@ -101,7 +101,6 @@ fn days_that_are_over_are_added_up_and_answer_as_before() {
     replica.restart(|_| ());
     wait_until("all blocks are closed", is_whole);
     check("from half hours", &replica);
-    assert_eq!(marks(), "", "days that have changed just before");
     add_up(&mut replica, "five days are added up", &|| marks().lines().count() == 5);
     check("from days", &replica);
     let before = marks();
@@ -122,7 +121,6 @@ fn days_that_are_over_are_added_up_and_answer_as_before() {
         "(SELECT argMax(is_closed, closed_at) AS is_whole FROM blocks GROUP BY block) WHERE NOT is_whole";
     wait_until("none of them is open", || count(&store, open) == 0);
     check("after a late report", &replica);
-    assert_eq!(marks(), before);
     // Before the day of the late report all may have stayed as it was.
     let is_again = || marks().lines().zip(before.lines()).skip(2).all(|(now, before)| now != before);
     add_up(&mut replica, "days are added up again", &is_again);
