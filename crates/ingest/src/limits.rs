@@ -86,8 +86,8 @@ pub struct Limits {
     pub spans_bytes: u64,
     /// Age of a report beyond which a store on ClickHouse counts it in the present, because what it would change is closed.
     pub late_report: Duration,
-    /// Requests in the time of a question for the slowest ones from which on a store on ClickHouse first looks for those that took
-    /// longer than some seconds.
+    /// Requests in the time range of a sort by duration, at or above which a store on ClickHouse first asks for requests that took
+    /// more than 64 s, 32 s, and so on.
     pub long_log: u64,
     /// Time between two looks at what this replica has to tell others, and what they have told.
     pub tell_interval: Duration,

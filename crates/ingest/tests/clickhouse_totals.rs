@@ -3,7 +3,7 @@
 use crate::clickhouse::{Chance, deliver, disturb, in_disorder, traffic_since};
 use crate::clickhouse_layouts::{CLUSTER, make_shards};
 use crate::remote_write::{fate, store as receiver, to};
-use crate::support::clickhouse::{count, run, wait_until};
+use crate::support::clickhouse::{count, run, unsettled, wait_until};
 use crate::support::otlp::{Frame, MINUTE, Made, made};
 use crate::support::{Service, database_at};
 use crate::traffic::{now, samples, text};
@@ -27,13 +27,6 @@ const QUESTIONS: [&str; 5] = [
     "?labels=http_route&consumer=globex",
     "?names=starlette_exporter",
 ];
-
-/// Blocks that are open again or behind such a one, and those that were closed so soon after a report that they are closed again.
-const UNSETTLED: &str = "(
-    SELECT block, is_whole, last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
-    FROM (SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS last FROM blocks GROUP BY block)
-) AS b LEFT JOIN (SELECT block, max(received_at) AS received FROM reported GROUP BY block) AS r ON r.block = b.block
-WHERE NOT is_whole OR last < earlier OR last < received + INTERVAL 30 SECOND";
 
 type Samples = BTreeMap<String, f64>;
 
@@ -161,7 +154,7 @@ fn what_ended_and_changes_of_long_ago_stay_in_totals() {
     }
     same("before closing", &file, &replicas);
     let watcher = Service::on_store(store.clone());
-    // Until it knows when series were counted, it shows those that are not shown any more.
+    // A new replica shows old series until it knows when they were counted last.
     same("a new replica", &file, std::slice::from_ref(&watcher));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -259,8 +252,8 @@ fn end_and_fold(
     edge.report(now - 5 * DAY + 30 * MINUTE, &some("acme"), &[file, &replicas[1]]);
     replicas[1].restart(|_| ());
     same("after a late report", file, replicas);
-    // Services that take reports for another time than before are not to begin while blocks are closed again.
-    wait_until("no block is to be closed again", || count(store, UNSETTLED) == 0);
+    // A replica with another bound for late reports must not start while blocks are being closed again.
+    wait_until("no block will be closed again", || unsettled(store, now / MINUTE) == 0);
 
     // Of what is inserted some is inserted again, or too late.
     for (fault, table) in [

@@ -26,6 +26,7 @@ use crate::asked::{OF_ANY_TIME, OF_DAY, OF_MONTH, count, encoded, in_ms, number,
 use crate::fill::{DAY, RARE_ID};
 use crate::random::Random;
 use crate::support::Service;
+use crate::support::clickhouse::{run, unsettled};
 use crate::support::otlp::{Frame, MINUTE, Made};
 use gatelens_ingest::ClickHouseConfig;
 use std::time::{Duration, Instant, SystemTime};
@@ -39,11 +40,8 @@ const REPORTED_AGAIN: u64 = 25;
 const HALF_HOUR: u64 = 30;
 const MINUTES_OF_DAY: u64 = DAY / MINUTE;
 
-/// The HTTP interface of the server, and the database.
-struct Engine {
-    url: String,
-    agent: ureq::Agent,
-}
+/// The server, and the database.
+struct Engine(ClickHouseConfig);
 
 fn main() {
     let url = std::env::var("GATELENS_TEST_STORE").unwrap();
@@ -53,8 +51,8 @@ fn main() {
     let name = name.unwrap_or_else(|| format!("bench_{}", std::process::id()));
     let address = format!("clickhouse+{url}/{name}").parse().unwrap();
     let store = ClickHouseConfig { address, password: None, ca: None };
-    let mut service = Service::on_store_with(store, support::of_benchmarks());
-    let engine = Engine::of(&url, &name);
+    let mut service = Service::on_store_with(store.clone(), support::of_benchmarks());
+    let engine = Engine(store);
     let now = minute_of(SystemTime::now());
     let is_new = engine.number("SELECT count() FROM requests") == 0;
     if is_new {
@@ -74,7 +72,7 @@ fn main() {
 
     println!("{requests} requests, {series} series × {days} days\n");
     println!("| table | rows | MB | bytes a row | the largest columns |\n|---|---|---|---|---|");
-    print!("{}", engine.ask(SIZES));
+    println!("{}", engine.ask(SIZES));
     println!("\n| question | rows | pages | cold | p50 | p95 | engine, p50 |\n|---|---|---|---|---|---|---|");
     // A page asks about times that are at no whole half hour, until now.
     let range = |days: u64| format!("from={}&to={}", instant(now - days * MINUTES_OF_DAY), instant(now));
@@ -186,20 +184,12 @@ fn measure(
 }
 
 impl Engine {
-    fn of(url: &str, database: &str) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        Self { url: format!("{url}/?database={database}"), agent: config.new_agent() }
-    }
-
     fn ask(&self, statement: &str) -> String {
-        let mut answer = self.agent.post(&self.url).send(statement).unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        assert_eq!(answer.status(), 200, "{statement}: {text}");
-        text
+        run(&self.0, statement)
     }
 
     fn number(&self, statement: &str) -> u64 {
-        self.ask(statement).trim().parse().unwrap()
+        self.ask(statement).parse().unwrap()
     }
 
     /// The processor time of all statements so far.
@@ -208,23 +198,9 @@ impl Engine {
         Duration::from_micros(self.number(event))
     }
 
-    /// Waits until the service has closed what is over; a block that was closed soon after its last report is closed again.
+    /// Waits until the service has closed what is over.
     fn wait_for_blocks(&self, now: u64) {
-        let left = format!(
-            "SELECT count() FROM (
-                 SELECT block, max(received_at) AS received FROM reported WHERE block < {} GROUP BY block
-             ) AS r LEFT JOIN (
-                 SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS closed FROM blocks GROUP BY block
-             ) AS b ON b.block = r.block
-             WHERE NOT is_whole OR closed < received + INTERVAL 30 SECOND",
-            (now - 1) / 10
-        );
-        // Those behind one that was closed again follow it.
-        let behind = "SELECT countIf(last < earlier) FROM (
-            SELECT last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
-            FROM (SELECT block, max(closed_at) AS last FROM blocks GROUP BY block)
-        )";
-        while self.number(&left) + self.number(behind) > 0 {
+        while unsettled(&self.0, now) > 0 {
             std::thread::sleep(Duration::from_secs(1));
         }
     }

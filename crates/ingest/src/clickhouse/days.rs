@@ -1,8 +1,8 @@
 //! Days that are over, added up: of a month a question reads some thirty rows of a series, and not 1,440 half hours.
 //!
 //! Any replica may add up a day, and again. A mark says when the half hours were read that are in it, by the server's clock. It holds
-//! as long as no block of the day was closed since, and nothing was forgotten. Questions skip rows of another time than that of the
-//! mark.
+//! as long as no block of the day was closed since, and nothing was forgotten. A question reads only rows that have the time of
+//! the mark.
 
 use super::ClickHouse;
 use super::close::{BLOCKS_OF_A_DAY, DAY, block_of, first_minute, plain, sums};

@@ -46,35 +46,28 @@ const KEY: &str = "time DESC, batch DESC, place DESC";
 const RANK: &str =
     "if(duration_ns IS NULL, toInt64(-1), toInt64(least(assumeNotNull(duration_ns), 9223372036854775807)))";
 
-/// Nanoseconds that the slowest requests have taken longer than, in the order in which they are tried: blocks without such a request
-/// are passed over.
-const SLOW: [i64; 7] = [
-    64_000_000_000,
-    32_000_000_000,
-    16_000_000_000,
-    8_000_000_000,
-    4_000_000_000,
-    2_000_000_000,
-    1_000_000_000,
-];
-/// Time that such a look takes at most where another one is worth it.
-const SHORT_LOOK: Duration = Duration::from_millis(100);
+/// Bounds in seconds, in the order in which a sort by duration tries them: it asks for requests that took longer, and the server skips
+/// blocks without one.
+const SLOW_SECONDS: [i64; 7] = [64, 32, 16, 8, 4, 2, 1];
+/// If a try takes longer than this, the next one would not pay off.
+const SHORT_TRY: Duration = Duration::from_millis(100);
 
 impl LogQuestion<'_> {
-    /// The conditions on the time.
-    fn times(&self) -> Vec<String> {
+    /// The condition on the time.
+    fn times(&self) -> Condition {
         let Range { from, to } = self.range;
         // The type of the column ends where 64 bits do.
         let from = (from > i64::MIN).then(|| format!("time >= {}", moment(from)));
         let to = (to < i64::MAX).then(|| format!("time < {}", moment(to)));
-        from.into_iter().chain(to).collect()
+        Condition::all(from.into_iter().chain(to).map(Condition::exact))
     }
 
     /// Of requests that took longer than some nanoseconds, or of all.
     fn statement(&self, longer: Option<i64>) -> String {
         let mut all = vec![self.condition.sql().to_owned()];
         all.extend(longer.map(|nanos| format!("duration_ns > {nanos}")));
-        let mut range = self.times();
+        let times = self.times();
+        let range = times.sql();
         let columns = columns();
         let rows = self.rows;
         match self.order {
@@ -82,14 +75,14 @@ impl LogQuestion<'_> {
                 if let Some(LogPlace { time, batch, place, .. }) = self.after {
                     let time = moment(time);
                     // The first part is the one by which the server passes over blocks.
-                    range.push(format!("time <= {time}"));
                     all.push(format!(
-                        "(time < {time} OR (batch, place) < (toUInt64({batch}), toUInt32({place})))"
+                        "time <= {time} AND (time < {time} OR (batch, place) < (toUInt64({batch}), toUInt32({place})))"
                     ));
                 }
-                range.append(&mut all);
-                let condition = range.join(" AND ");
-                format!("SELECT {columns} FROM requests WHERE {condition} ORDER BY {KEY} LIMIT {rows}")
+                let condition = all.join(" AND ");
+                format!(
+                    "SELECT {columns} FROM requests WHERE {range} AND {condition} ORDER BY {KEY} LIMIT {rows}"
+                )
             }
             LogOrder::Duration => {
                 if let Some(LogPlace { rank, time, batch, place }) = self.after {
@@ -98,7 +91,6 @@ impl LogQuestion<'_> {
                         "({RANK}, time, batch, place) < (toInt64({rank}), {time}, toUInt64({batch}), toUInt32({place}))"
                     ));
                 }
-                let range = all_of(&range);
                 let condition = all.join(" AND ");
                 // The slowest are found by few columns; only theirs are read as a whole.
                 format!(
@@ -114,10 +106,6 @@ impl LogQuestion<'_> {
     }
 }
 
-fn all_of(conditions: &[String]) -> String {
-    if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") }
-}
-
 impl ClickHouse {
     /// The next requests of the log, and whether they are the last. One that was inserted twice may be there twice, side by
     /// side. Not for threads of a runtime.
@@ -130,14 +118,15 @@ impl ClickHouse {
         let settings = [("max_execution_time", seconds.as_str())];
         if question.order == LogOrder::Duration && self.is_long(question).await? {
             let after = question.after.map_or(i64::MAX, |place| place.rank);
-            for longer in SLOW.into_iter().filter(|longer| *longer < after) {
+            let bounds = SLOW_SECONDS.map(|seconds| seconds * 1_000_000_000);
+            for longer in bounds.into_iter().filter(|longer| *longer < after) {
                 let begun = Instant::now();
                 let statement = question.statement(Some(longer));
                 let (rows, is_whole) = self.fetch_rows(&statement, &settings, question.bytes).await?;
                 if !is_whole || rows.len() >= question.rows {
                     return Ok((rows, false));
                 }
-                if begun.elapsed() > SHORT_LOOK {
+                if begun.elapsed() > SHORT_TRY {
                     break;
                 }
             }
@@ -147,9 +136,9 @@ impl ClickHouse {
         Ok((rows, is_last))
     }
 
-    /// Whether there are so many requests in the time that to look for slow ones first is faster than to read the durations of all.
+    /// Whether the time range has so many requests that tries are faster than reading all durations.
     async fn is_long(&self, question: &LogQuestion<'_>) -> Result<bool, Error> {
-        let count = format!("SELECT count() FROM requests WHERE {}", all_of(&question.times()));
+        let count = format!("SELECT count() FROM requests WHERE {}", question.times().sql());
         Ok(self.client.query_raw(&count).fetch_one::<u64>().await? >= self.long_log)
     }
 

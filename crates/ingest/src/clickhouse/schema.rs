@@ -61,16 +61,10 @@ CREATE TABLE IF NOT EXISTS instances (
     added_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3)
 ) ENGINE = AggregatingMergeTree ORDER BY name";
 
-/// What each stream has reported, by minute. The largest value of a cumulative counter is the latest.
-const REPORTED: &str = "
-CREATE TABLE IF NOT EXISTS reported (
-    block UInt32,                       -- ten Unix minutes
-    stream UInt64,                      -- a hash of the sender, its epoch, the start and the attributes
-    minute UInt32,                      -- Unix minute
-    sender SimpleAggregateFunction(any, UInt64), -- a hash of the sender and its epoch
-    series SimpleAggregateFunction(any, UInt64),
-    instance SimpleAggregateFunction(any, String),
-    requests SimpleAggregateFunction(max, UInt64),
+/// The values of a stream's cumulative counters, of which the largest is the latest, and the sum of the numbers, which grows with each report.
+macro_rules! counters {
+    () => {
+        "requests SimpleAggregateFunction(max, UInt64),
     request_bytes SimpleAggregateFunction(max, UInt64),
     response_bytes SimpleAggregateFunction(max, UInt64),
     attempts SimpleAggregateFunction(max, UInt64),
@@ -87,13 +81,31 @@ CREATE TABLE IF NOT EXISTS reported (
     response_sizes SimpleAggregateFunction(max, UInt64),
     by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64)), -- durations up to a bound in nanoseconds and above the one before; 0: above all
     total SimpleAggregateFunction(max, UInt64) DEFAULT requests + request_bytes + response_bytes + attempts + duration_zeros + duration_ns
-        + upstream_zeros + upstream_ns + gateway_zeros + gateway_ns CODEC(T64, ZSTD(1)), -- it grows with each report
+        + upstream_zeros + upstream_ns + gateway_zeros + gateway_ns CODEC(T64, ZSTD(1))"
+    };
+}
+
+/// What each stream has reported, by minute. The largest value of a cumulative counter is the latest.
+const REPORTED: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS reported (
+    block UInt32,                       -- ten Unix minutes
+    stream UInt64,                      -- a hash of the sender, its epoch, the start and the attributes
+    minute UInt32,                      -- Unix minute
+    sender SimpleAggregateFunction(any, UInt64), -- a hash of the sender and its epoch
+    series SimpleAggregateFunction(any, UInt64),
+    instance SimpleAggregateFunction(any, String),
+    ",
+    counters!(),
+    ",
     received_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3)
 ) ENGINE = AggregatingMergeTree
-PARTITION BY intDiv(block, 144) ORDER BY (block, stream, minute)";
+PARTITION BY intDiv(block, 144) ORDER BY (block, stream, minute)"
+);
 
 /// The state of each stream at the end of a block that was closed.
-const STATES: &str = "
+const STATES: &str = concat!(
+    "
 CREATE TABLE IF NOT EXISTS states (
     block UInt32,
     stream UInt64,
@@ -101,26 +113,12 @@ CREATE TABLE IF NOT EXISTS states (
     series SimpleAggregateFunction(any, UInt64),
     instance SimpleAggregateFunction(any, String),
     last_minute SimpleAggregateFunction(max, UInt32),
-    requests SimpleAggregateFunction(max, UInt64),
-    request_bytes SimpleAggregateFunction(max, UInt64),
-    response_bytes SimpleAggregateFunction(max, UInt64),
-    attempts SimpleAggregateFunction(max, UInt64),
-    duration_zeros SimpleAggregateFunction(max, UInt64),
-    duration_ns SimpleAggregateFunction(max, UInt64),
-    duration SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
-    upstream_zeros SimpleAggregateFunction(max, UInt64),
-    upstream_ns SimpleAggregateFunction(max, UInt64),
-    upstream SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
-    gateway_zeros SimpleAggregateFunction(max, UInt64),
-    gateway_ns SimpleAggregateFunction(max, UInt64),
-    gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
-    request_sizes SimpleAggregateFunction(max, UInt64),
-    response_sizes SimpleAggregateFunction(max, UInt64),
-    by_bound SimpleAggregateFunction(maxMap, Map(UInt64, UInt64)),
-    total SimpleAggregateFunction(max, UInt64) DEFAULT requests + request_bytes + response_bytes + attempts + duration_zeros + duration_ns
-        + upstream_zeros + upstream_ns + gateway_zeros + gateway_ns CODEC(T64, ZSTD(1))
+    ",
+    counters!(),
+    "
 ) ENGINE = AggregatingMergeTree
-PARTITION BY intDiv(block, 144) ORDER BY (block, stream)";
+PARTITION BY intDiv(block, 144) ORDER BY (block, stream)"
+);
 
 /// The columns of counts that a look at reports has added up.
 macro_rules! added {

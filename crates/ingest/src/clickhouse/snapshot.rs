@@ -187,8 +187,8 @@ impl Snapshot {
         let of_open = (closed < to).then(|| self.open_sums(coded, (from, to), step, columns, instance));
         // Sums of others than our filters may fall.
         let of_array = |name: &str| {
-            let place = columns.names().0.iter().take_while(|number| **number != name).count() + 1;
-            format!("toUInt64(greatest(numbers[{place}], 0)) AS {name}")
+            let place = columns.names().0.iter().position(|number| *number == name).unwrap_or_default();
+            format!("toUInt64(greatest(numbers[{}], 0)) AS {name}", place + 1)
         };
         (
             of_closed.map(|sums| shown(&|name| format!("sum_{name} AS {name}"), sums)),

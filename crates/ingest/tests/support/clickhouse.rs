@@ -3,7 +3,7 @@
 use gatelens_ingest::ClickHouseConfig;
 use std::time::{Duration, Instant};
 
-/// Time after which something that the service does by itself has not come.
+/// The longest wait for something that the service does by itself.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -29,6 +29,26 @@ pub(crate) fn count(store: &ClickHouseConfig, rows: &str) -> u64 {
     run(store, &format!("SELECT count() FROM {rows}")).parse().unwrap()
 }
 
+/// How many blocks that end before a Unix minute the service has yet to close, or will close again: after a report that came while it
+/// closed them, or behind a block that it closed again.
+pub(crate) fn unsettled(store: &ClickHouseConfig, minute: u64) -> u64 {
+    let over = (minute - 1) / 10;
+    let blocks = format!(
+        "(
+            SELECT block, argMax(is_closed, closed_at) AS is_whole, max(closed_at) AS last FROM blocks GROUP BY block
+        ) AS b FULL JOIN (
+            SELECT block, max(received_at) AS received FROM reported WHERE block < {over} GROUP BY block
+        ) AS r ON b.block = r.block
+        WHERE NOT is_whole OR last < received + INTERVAL 30 SECOND"
+    );
+    let behind = "(
+        SELECT last, max(last) OVER (ORDER BY block ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
+        FROM (SELECT block, max(closed_at) AS last FROM blocks GROUP BY block)
+    ) WHERE last < earlier";
+    count(store, &blocks) + count(store, behind)
+}
+
+/// Waits for what the service does by itself at intervals. [`eventually`](gatelens_testkit::wait::eventually) has less patience.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
