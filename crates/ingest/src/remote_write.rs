@@ -17,6 +17,7 @@ use crate::clock;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::query::{Store, TrafficQuery};
+use crate::sync::lock;
 use queue::{Queue, Waiting};
 use settings::Destination;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -119,7 +120,7 @@ impl Drop for RemoteWrite {
 
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// Sends what is in the queue, the oldest first, until the service stops.

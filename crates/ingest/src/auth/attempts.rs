@@ -1,8 +1,9 @@
 //! A bound on attempts to sign in, for a name and for an address.
 
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Failed attempts in a row, and the time in which one is forgiven.
@@ -45,7 +46,7 @@ impl Attempts {
     }
 
     fn count<const N: usize>(&self, keys: [(Key, Allowance); N], now: Instant) -> Result<(), Duration> {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = lock(&self.0);
         let keys = keys.map(|(key, allowance)| (remembered(&mut failures, key, now), allowance));
         for (key, allowance) in &keys {
             let until = failures.get(key).map_or(now, |failures| failures.forgiven_at.max(now));
@@ -64,13 +65,13 @@ impl Attempts {
 
     /// Takes back an attempt that succeeded, and forgives the failures of that name.
     pub(crate) fn succeeded(&self, name: &str, peer: IpAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::Name(name.to_owned()));
+        lock(&self.0).remove(&Key::Name(name.to_owned()));
         self.succeeded_unnamed(peer);
     }
 
     /// Takes back an attempt that succeeded.
     pub(crate) fn succeeded_unnamed(&self, peer: IpAddr) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = lock(&self.0);
         if let Some(of_peer) = failures.get_mut(&Key::Peer(network(peer)))
             && let Some(earlier) = of_peer.forgiven_at.checked_sub(OF_PEER.forgiven)
         {

@@ -2,9 +2,10 @@
 
 use super::token::TokenHash;
 use super::{Person, attempts};
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A question that is asked again within this time is not noted again: the page asks every few seconds.
@@ -109,7 +110,7 @@ impl Noted {
     }
 
     fn note(&self, parts: &[&str], from: i64, now: Instant) -> bool {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = lock(&self.0);
         let is_recent = |last: &Last| now.saturating_duration_since(last.at) < REPEAT_AFTER;
         // Names and questions have no such character.
         let key = TokenHash::of(&parts.join("\0")).to_string();

@@ -1,6 +1,7 @@
 //! A file that may change while the service runs.
 
 use super::AccessError;
+use crate::sync::lock;
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, Read};
@@ -56,7 +57,7 @@ impl<T> Watched<T> {
             Ok(text) => (Seen::Content(text), None),
             Err(error) => (Seen::Missing(error.kind()), Some(error.to_string())),
         };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         if *seen == now {
             return;
         }

@@ -6,9 +6,10 @@ use super::series::Parts;
 use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT};
 use crate::model::{RequestBatch, RequestPart, Signal};
 use crate::store::StoreError;
+use crate::sync::lock;
 use clickhouse::Client;
 use clickhouse::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
@@ -86,7 +87,7 @@ impl ClickHouse {
 
 /// The error itself for the first batch, its text for the others.
 fn error_of(failure: &Failure) -> Error {
-    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut failure = lock(failure);
     let text = failure.as_ref().map_or("an insert has failed".to_owned(), ToString::to_string);
     failure.take().unwrap_or(Error::Custom(text))
 }

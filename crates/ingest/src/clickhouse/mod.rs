@@ -52,13 +52,14 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::patterns::KnownPatterns;
 use crate::store::StoreError;
+use crate::sync::lock;
 use clickhouse::Client;
 use clickhouse::error::Error;
 use log_insert::Inserts;
 use series::Known;
 use spans::SpanInserts;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -96,7 +97,7 @@ pub(crate) struct ClickHouse {
     max_series: usize,
     /// Minutes after which a report belongs into the present.
     late_minutes: u32,
-    /// Requests in a stretch of the log of which the slowest are looked for first.
+    /// See [`Limits::long_log`].
     long_log: u64,
     query_timeout: Duration,
     series: Mutex<Known>,
@@ -175,7 +176,7 @@ impl ClickHouse {
     }
 
     fn series(&self) -> MutexGuard<'_, Known> {
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.series)
     }
 
     /// Waits for an answer of the server, which may not come. Not for threads of a runtime.

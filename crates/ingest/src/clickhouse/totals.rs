@@ -17,12 +17,13 @@ use crate::model::accumulate::minute_of;
 use crate::model::{ByBound, SeriesKey, Tally};
 use crate::store::StoreError;
 use crate::store::totals::{MAX_LISTS, Total};
+use crate::sync::lock;
 use clickhouse::Row;
 use clickhouse::error::Error;
 use gatelens_model::sketch::Sketch;
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Days beyond those of late reports after which nothing comes to a day any more.
@@ -217,7 +218,7 @@ impl ClickHouse {
     /// The totals of all series, as of now or of two seconds ago. Not for threads of a runtime.
     pub(crate) fn totals(&self) -> Result<Arc<ServerTotals>, QueryError> {
         let asked = Instant::now();
-        let mut latest = self.latest_totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = lock(&self.latest_totals);
         if let Some((begun, totals)) = &*latest
             && asked.saturating_duration_since(*begun) < FRESH
         {

@@ -2,10 +2,11 @@
 
 use super::change::{Example, RouteKey, ShapeKey};
 use crate::model::{Column, RequestBatch, RequestPart, is_path};
+use crate::sync::lock;
 use gatelens_model::Message;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// Bodies of one shape that are read at once, and then in a second.
@@ -134,7 +135,7 @@ impl Budget {
     }
 
     fn takes(&self, shape: u64, now: Instant) -> bool {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.buckets);
         if buckets.len() >= MAX_SHAPES && !buckets.contains_key(&shape) {
             // Those that have rested long enough begin anew.
             buckets.retain(|_, bucket| bucket.refilled(now).left < BURST);

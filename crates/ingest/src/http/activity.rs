@@ -1,9 +1,10 @@
 //! Whether a connection waits for a request or is busy with one, as the socket and the handlers see it together.
 
 use crate::stats::Stats;
+use crate::sync::lock;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 /// Values of the phase that are not a time.
@@ -101,7 +102,7 @@ impl Activity {
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Any + Send>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 }
 

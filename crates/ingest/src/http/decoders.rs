@@ -3,8 +3,9 @@
 
 use super::peers::Peer;
 use crate::model::Signal;
+use crate::sync::lock;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// All places.
@@ -84,7 +85,7 @@ impl Turns {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Gives a place to the next one that still waits.

@@ -6,8 +6,9 @@
 use super::peers::Peer;
 use crate::error::ReceiveError;
 use crate::model::Signal;
+use crate::sync::lock;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Memory of all bodies.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.taken)
     }
 }
 

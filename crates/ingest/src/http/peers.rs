@@ -2,12 +2,13 @@
 
 use crate::auth::{Principal, SenderId};
 use crate::limits::Limits;
+use crate::sync::lock;
 use axum::http::HeaderMap;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 /// Peers whose use is remembered. Beyond, those that used the least are forgotten.
@@ -289,7 +290,7 @@ impl Peers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Peer, Use>> {
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.uses)
     }
 }
 

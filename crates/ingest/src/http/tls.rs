@@ -1,11 +1,12 @@
 //! TLS by rustls: a certificate that follows its files, and certificates of senders.
 
 use crate::stats::Stats;
+use crate::sync::lock;
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -188,7 +189,7 @@ impl Tls {
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
 }
 

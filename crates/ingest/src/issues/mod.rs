@@ -24,9 +24,10 @@ pub(crate) use state::{Standing, State};
 use crate::model::{Identity, Signal};
 use crate::retention::Retention;
 use crate::store::{DataDir, Deed, Selection, StoreError};
+use crate::sync::lock;
 use crate::told::journal::{Merged, Past, Untold};
 use crate::told::{Pace, Row};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The file of issues in a running service.
 pub(crate) struct Issues(Mutex<IssuesFile>);
@@ -86,6 +87,6 @@ impl Issues {
     }
 
     fn file(&self) -> MutexGuard<'_, IssuesFile> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

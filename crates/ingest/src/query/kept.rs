@@ -9,10 +9,11 @@
 use super::rollup::{Groups, Sums};
 use crate::error::QueryError;
 use crate::store::moments::{Moment, Seen};
+use crate::sync::lock;
 use gatelens_model::varint;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Bytes that a stretch takes beside its sums, roughly.
 const STRETCH_BYTES: usize = 160;
@@ -89,7 +90,7 @@ impl Kept {
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.content)
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) use file::{MAX_OF_TRACE, SPANS_FILE, StoredPart, of_trace};
 use crate::model::SpanPart;
 use crate::store::reduce::Reduced;
 use crate::store::{DataDir, Deed, Selection, StoreError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::lock;
+use std::sync::{Mutex, MutexGuard};
 
 /// The file of spans in a running service.
 pub(crate) struct Spans(Mutex<SpansFile>);
@@ -52,6 +53,6 @@ impl Spans {
     }
 
     fn file(&self) -> MutexGuard<'_, SpansFile> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

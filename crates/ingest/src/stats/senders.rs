@@ -3,12 +3,13 @@
 use super::register;
 use crate::auth::Principal;
 use crate::model::{Rejection, Rejections};
+use crate::sync::lock;
 use gatelens_model::value;
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Senders that are counted apart. Further ones are counted together as `__overflow__`: strangers can invent environments, and
 /// each sender has a series for each reason.
@@ -118,7 +119,7 @@ impl BySender {
         count: u64,
         place: impl FnOnce(&mut Counts) -> &mut BTreeMap<&'static str, u64>,
     ) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         let has_place = known.contains_key(sender) || known.len() < MAX_SENDERS;
         let sender = if has_place { sender.clone() } else { SenderName::overflow() };
         let labels = [sender.token.as_deref().unwrap_or_default(), &sender.environment, reason];
@@ -129,7 +130,7 @@ impl BySender {
 
     /// All senders of whom something was not taken; those with most first.
     pub(super) fn not_taken(&self) -> Vec<NotTaken> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.known);
         let mut all: Vec<_> = known.iter().collect();
         all.sort_by_key(|(_, counts)| Reverse(counts.total()));
         let shown = |(sender, counts): (&SenderName, &Counts)| NotTaken {

@@ -10,10 +10,11 @@
 use super::StoreError;
 use crate::limits::Limits;
 use crate::model::{Gateway, Rejection, SeriesKey, Standing};
+use crate::sync::lock;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 const DAY: i64 = 24 * 3600 * 1_000_000_000;
 
@@ -162,7 +163,7 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

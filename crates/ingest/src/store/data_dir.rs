@@ -10,11 +10,12 @@ use super::quarantine::Quarantine;
 use super::reduce::{Kind, Reduced};
 use super::scrub::Scrub;
 use super::{StoreError, salvage};
+use crate::sync::lock;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// More troubles than this are not kept.
 const MAX_TROUBLES: usize = 100;
@@ -87,7 +88,7 @@ impl DataDir {
 
     /// Notes and logs that something is wrong with a file; a repetition is ignored.
     pub(crate) fn note(&self, path: &Path, trouble: String) {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut troubles = lock(&self.troubles);
         if troubles.get(path) == Some(&trouble) || troubles.len() >= MAX_TROUBLES {
             return;
         }
@@ -97,7 +98,7 @@ impl DataDir {
 
     /// The known faults, a sentence for each file.
     pub(crate) fn troubles(&self) -> Vec<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubles = lock(&self.troubles);
         troubles.iter().map(|(path, trouble)| format!("{}: {trouble}", path.display())).collect()
     }
 
@@ -137,7 +138,7 @@ impl DataDir {
 
     /// Notes at `now` (Unix nanoseconds) that data was removed because there was no room.
     pub(crate) fn removed(&self, kind: Kind, reduced: Reduced, now: i64) {
-        let mut removals = self.removals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut removals = lock(&self.removals);
         let removal = removals.entry(kind).or_insert(Removal { count: 0, until: i64::MIN, at: now });
         removal.count += reduced.removed;
         removal.until = removal.until.max(reduced.until);
@@ -146,7 +147,7 @@ impl DataDir {
 
     /// The data that was removed because there was no room.
     pub(crate) fn removals(&self) -> BTreeMap<Kind, Removal> {
-        self.removals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.removals).clone()
     }
 
     /// Opens a file. If it cannot be opened and `may_go`, it is set aside, and the second try opens what could be read of
@@ -172,7 +173,7 @@ impl DataDir {
     /// Removes a file and what SQLite keeps beside it.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), StoreError> {
         remove_file(path)?;
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        lock(&self.troubles).remove(path);
         Ok(())
     }
 

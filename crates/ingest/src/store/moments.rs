@@ -4,8 +4,9 @@
 //! asks about changes after it has opened the next one. So a change that a snapshot may lack always counts as later than
 //! that snapshot. Nothing of it is stored: sums are kept in memory only.
 
+use crate::sync::lock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 const HALF_HOUR_MINUTES: i64 = 30;
 /// Half hours with a moment of their own: more than the 13 months that they are kept. Beyond, all count as changed.
@@ -98,7 +99,7 @@ impl Moments {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -6,8 +6,9 @@
 use super::chunk;
 use crate::clock;
 use crate::model::RequestPart;
+use crate::sync::lock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 
 /// Batches that wait for the slowest reader; with [`MAX_BYTES`], at most 16 MiB.
@@ -84,7 +85,7 @@ impl News {
     }
 
     fn count(&self) -> MutexGuard<'_, u64> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count)
     }
 }
 

@@ -4,13 +4,14 @@
 //! a file is in the line itself; a file that was replaced keeps its name with `.corrupt-<time>`.
 
 use super::{modes, salvage};
+use crate::sync::lock;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// The directory in the data directory.
 pub(crate) const DIRECTORY: &str = "quarantine";
@@ -141,7 +142,7 @@ impl Quarantine {
         if let Err(error) = self.write(&damage) {
             tracing::error!(%error, "damage cannot be noted in {}", self.directory.join(MANIFEST).display());
         }
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(&self.shown);
         shown.add(Damage { content: None, ..damage });
     }
 
@@ -161,7 +162,7 @@ impl Quarantine {
 
     /// The damage that was found so far.
     pub(crate) fn known(&self) -> Known {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = lock(&self.shown);
         Known { pieces: shown.pieces, latest: shown.latest.iter().cloned().collect() }
     }
 

@@ -1,11 +1,12 @@
 //! The state of the scrub: which file is being read, and how the last pass ended.
 
 use super::modes;
+use crate::sync::lock;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// The report of the last pass, in the data directory.
@@ -70,10 +71,10 @@ impl Scrub {
     /// Runs one pass. A pass at work ends first.
     pub(crate) fn run<T>(&self, pass: impl FnOnce() -> T) -> T {
         self.stop();
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&self.turn);
         self.stopped.store(false, Relaxed);
         let outcome = pass();
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.running) = None;
         outcome
     }
 
@@ -97,16 +98,16 @@ impl Scrub {
     }
 
     pub(crate) fn progress(&self) -> Option<Progress> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.running).clone()
     }
 
     pub(crate) fn set_progress(&self, progress: Progress) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        *lock(&self.running) = Some(progress);
     }
 
     /// The last pass that came to its end.
     pub(crate) fn last(&self) -> Option<Report> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last).clone()
     }
 
     /// Notes a pass that came to its end.
@@ -118,6 +119,6 @@ impl Scrub {
         if let Err(error) = written {
             tracing::warn!(%error, "the report of the scrub cannot be written");
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        *lock(&self.last) = Some(report.clone());
     }
 }

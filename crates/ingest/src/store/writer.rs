@@ -25,6 +25,7 @@ use crate::model::{
 use crate::patterns::KnownPatterns;
 use crate::retention::{Retention, before};
 use crate::spans::Spans;
+use crate::sync;
 use crate::told::journal::{Merged, Past, Untold};
 use crate::told::{Book, Pace, Row};
 use std::fs::File;
@@ -32,7 +33,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -561,7 +562,7 @@ impl<J: Send + 'static> Writer<J> {
             }
             Err(Refused::Busy) => return outcome,
         };
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        *sync::lock(&self.failure) = failure;
         outcome
     }
 
@@ -587,7 +588,7 @@ impl<J: Send + 'static> Writer<J> {
     }
 
     fn recent_failure(&self) -> Option<String> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = sync::lock(&self.failure);
         let recent = failure.as_ref().filter(|failure| failure.at.elapsed() < FAILURE_AGE);
         recent.map(|failure| failure.message.clone())
     }

@@ -6,11 +6,12 @@
 //! only the browser that began a sign-in can end it.
 
 use crate::auth::token::random;
+use crate::sync::lock;
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 
@@ -98,7 +99,7 @@ impl Seal {
 
     /// Ends a sign-in; whether it had not ended before.
     pub(super) fn end(&self, pending: &Pending, now: Instant) -> bool {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = lock(&self.ended);
         if ended.contains_key(&pending.secret) {
             return false;
         }

@@ -7,12 +7,13 @@
 use super::keys::Keys;
 use super::settings::{OidcConfig, safe_url};
 use crate::alerts::{Origin, Secret, agent, words};
+use crate::sync::lock;
 use data_encoding::BASE64;
 use form_urlencoded::Serializer;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Bytes of an answer of the provider.
@@ -113,7 +114,7 @@ impl Provider {
         config: &OidcConfig,
         now: Instant,
     ) -> Result<Arc<Description>, ProviderFault> {
-        let mut fetched = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fetched = lock(&self.description);
         match fetched.fresh(now) {
             Some(description) => Ok(description),
             None => fetched.renew(now, || Description::fetch(config)),
@@ -128,7 +129,7 @@ impl Provider {
         now: Instant,
     ) -> Result<Option<DecodingKey>, ProviderFault> {
         let description = self.description(config, now)?;
-        let mut fetched = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fetched = lock(&self.keys);
         if let Some(keys) = fetched.fresh(now) {
             let known = keys.find(id, algorithm);
             if known.is_some() || !fetched.is_due(KEYS_INTERVAL, now) {
